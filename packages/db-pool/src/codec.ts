@@ -1,0 +1,502 @@
+// Codec. Owns: the values that cross to the database and back, as CBOR (RFC 8949) with SurrealDB's tags.
+// C1. What goes in comes out equal, or is refused before anything is sent, naming where it stands.
+// C2. What comes out is plain data: no key can replace a prototype.
+// The SDK's codec keeps neither: it drops functions and `__proto__`, truncates Float32Array, turns −0 into 0 and a
+// class into a plain object, and a stored `__proto__` key replaces the prototype of what it decodes.
+
+import { CborCodec, DateTime, Future, StringRecordId, Value } from "surrealdb";
+import { DbError } from "./errors.ts";
+
+const TAG_NONE = 6;
+const TAG_DATETIME = 12;
+const TAG_DATETIME_TEXT = 0;
+const TAG_SET = 56;
+/** Beyond a few hundred levels the engine answers with an error or aborts; nothing sane nests this deep. */
+const MAX_DEPTH = 100;
+const BREAK = 0xff;
+
+/** The SDK knows how its value classes are tagged; these are its two tables, which it keeps protected. */
+class SdkTypes extends CborCodec {
+  readonly tagOf = (value: Value): { tag: number; value: unknown } => this.replacer(value) as never;
+  readonly fromTag = (tag: number, value: unknown): unknown => this.tagged[tag]?.(value);
+  readonly knows = (tag: number): boolean => tag in this.tagged;
+}
+const sdk = new SdkTypes({});
+
+/**
+ * A `Date` that remembers the nanoseconds SurrealDB keeps and JavaScript cannot, so that what was read can be
+ * written back unchanged. Only instants that need it are read as one; all others are plain dates.
+ */
+export class PreciseDate extends Date {
+  /** Nanoseconds past the millisecond, 0 to 999,999. */
+  readonly nanoseconds: number;
+
+  constructor(milliseconds: number, nanoseconds: number) {
+    super(milliseconds);
+    this.nanoseconds = nanoseconds;
+  }
+}
+
+/**
+ * Encodes a value for SurrealDB.
+ *
+ * @param name what the value is called in an error
+ * @throws `db.unencodable` for what would not come back equal: functions, symbols, instances of classes, `Map`, unsafe
+ * integers, bigints that a number could hold, undefined properties, `__proto__` keys, lone surrogates
+ * @example encode({ at: new Date(), tags: ["a"] })
+ */
+export function encode(value: unknown, name = "value"): Uint8Array {
+  const writer = new Writer(name);
+  writer.value(value);
+  return writer.bytes();
+}
+
+/** Decodes what SurrealDB answered. @throws `db.undecodable` */
+export function decode(bytes: Uint8Array): unknown {
+  return new Reader(bytes).value();
+}
+
+/**
+ * The values of a map by their keys, still encoded: what is merely passed on need not be understood.
+ *
+ * @returns undefined if the bytes are no map
+ */
+export function entriesOf(bytes: Uint8Array): Map<string, Uint8Array> | undefined {
+  return new Reader(bytes).entries();
+}
+
+/** Bytes that are CBOR already, to stand inside a value. */
+export class Encoded {
+  readonly bytes: Uint8Array;
+  constructor(bytes: Uint8Array) {
+    this.bytes = bytes;
+  }
+}
+
+const textEncoder = new TextEncoder();
+const MAX_I64 = 2n ** 63n - 1n;
+
+class Writer {
+  #bytes = new Uint8Array(512);
+  #view = new DataView(this.#bytes.buffer);
+  #length = 0;
+  readonly #path: (string | number)[] = [];
+  readonly #name: string;
+
+  constructor(name: string) {
+    this.#name = name;
+  }
+
+  bytes(): Uint8Array {
+    return this.#bytes.subarray(0, this.#length);
+  }
+
+  value(value: unknown): void {
+    switch (typeof value) {
+      case "string":
+        return this.#text(value);
+      case "number":
+        return this.#number(value);
+      case "boolean":
+        return this.#byte(value ? 0xf5 : 0xf4);
+      case "undefined":
+        this.#head(6, TAG_NONE);
+        return this.#byte(0xf6);
+      case "bigint":
+        return this.#bigint(value);
+      case "object":
+        return value === null ? this.#byte(0xf6) : this.#object(value);
+      default:
+        this.#refuse(`a ${typeof value} cannot be stored`);
+    }
+  }
+
+  #object(value: object): void {
+    if (this.#path.length > MAX_DEPTH)
+      this.#refuse(`it is nested deeper than ${MAX_DEPTH} levels, or in itself`);
+    if (Array.isArray(value)) return this.#array(value);
+    const prototype: unknown = Object.getPrototypeOf(value);
+    if (prototype === Object.prototype || prototype === null)
+      return this.#map(value as Record<string, unknown>);
+    if (value instanceof Date) return this.#date(value);
+    if (value instanceof Uint8Array) return this.#binary(value);
+    if (value instanceof Set) {
+      this.#head(6, TAG_SET);
+      return this.#array([...value]);
+    }
+    if (value instanceof Value) return this.#sdkValue(value);
+    if (value instanceof Encoded) return this.#raw(value.bytes);
+    return this.#refuse(
+      REFUSED_CLASSES.get(prototype) ?? `a ${nameOf(prototype)} would come back as a plain object`,
+    );
+  }
+
+  #map(value: Record<string, unknown>): void {
+    const keys = Object.keys(value);
+    if (Object.getOwnPropertySymbols(value).length > 0) this.#refuse("symbol keys would be lost");
+    this.#head(5, keys.length);
+    for (const key of keys) {
+      this.#path.push(key);
+      if (key === "__proto__") this.#refuse("a key of this name could replace a prototype");
+      const item = value[key];
+      if (item === undefined)
+        this.#refuse("it is undefined and would vanish; leave the key out, or write null");
+      this.#text(key);
+      this.value(item);
+      this.#path.pop();
+    }
+  }
+
+  #array(items: readonly unknown[]): void {
+    this.#head(4, items.length);
+    for (let i = 0; i < items.length; i++) {
+      this.#path.push(i);
+      this.value(items[i]);
+      this.#path.pop();
+    }
+  }
+
+  #sdkValue(value: Value): void {
+    if (value instanceof DateTime) this.#refuse("a DateTime would come back as a Date; pass a Date");
+    if (value instanceof StringRecordId)
+      this.#refuse("a StringRecordId would come back as a RecordId; pass a RecordId");
+    if (value instanceof Future) this.#refuse("a Future is code, not data");
+    const tagged = sdk.tagOf(value);
+    this.#head(6, tagged.tag);
+    this.#sdkPayload(tagged.value);
+  }
+
+  /** What the SDK made of one of its classes: nested tags, its own numbers, and inside them values of the user's. */
+  #sdkPayload(payload: unknown): void {
+    if (typeof payload === "bigint")
+      return payload < 0n ? this.#head(1, -1n - payload) : this.#head(0, payload);
+    if (Array.isArray(payload)) {
+      this.#head(4, payload.length);
+      for (const item of payload) this.#sdkPayload(item);
+    } else if (isTagged(payload)) {
+      this.#head(6, payload.tag);
+      this.#sdkPayload(payload.value);
+    } else if (payload instanceof ArrayBuffer) {
+      this.#binary(new Uint8Array(payload));
+    } else {
+      this.value(payload);
+    }
+  }
+
+  #date(date: Date): void {
+    const ms = date.getTime();
+    if (Number.isNaN(ms)) this.#refuse("the Date is invalid");
+    const seconds = Math.floor(ms / 1000);
+    this.#head(6, TAG_DATETIME);
+    this.#head(4, 2);
+    this.#number(seconds);
+    this.#number((ms - seconds * 1000) * 1_000_000 + (date instanceof PreciseDate ? date.nanoseconds : 0));
+  }
+
+  #number(value: number): void {
+    if (Number.isSafeInteger(value) && !Object.is(value, -0)) {
+      if (value >= 0) this.#head(0, value);
+      else this.#head(1, -1 - value);
+      return;
+    }
+    if (Number.isInteger(value) && value !== 0) {
+      this.#refuse(`${value} is not a safe integer; pass a bigint, a Decimal or a string`);
+    }
+    const at = this.#claim(9);
+    this.#bytes[at] = 0xfb;
+    this.#view.setFloat64(at + 1, value);
+  }
+
+  #bigint(value: bigint): void {
+    if (value >= BigInt(Number.MIN_SAFE_INTEGER) && value <= BigInt(Number.MAX_SAFE_INTEGER)) {
+      this.#refuse(`${value}n would come back as the number ${value}; pass Number(value)`);
+    }
+    if (value > MAX_I64 || value < -MAX_I64 - 1n)
+      this.#refuse("the bigint does not fit 64 bits; pass a Decimal");
+    if (value >= 0n) this.#head(0, value);
+    else this.#head(1, -1n - value);
+  }
+
+  #text(text: string): void {
+    if (!text.isWellFormed()) this.#refuse("the text holds a lone surrogate, which is not valid Unicode");
+    // A UTF-16 unit never needs more than three bytes, so one pass writes it and then its head is known.
+    const at = this.#claim(text.length * 3 + 9);
+    const { written } = textEncoder.encodeInto(text, this.#bytes.subarray(at + 9));
+    this.#length = at;
+    this.#head(3, written);
+    this.#bytes.copyWithin(this.#length, at + 9, at + 9 + written);
+    this.#length += written;
+  }
+
+  #binary(data: Uint8Array): void {
+    this.#head(2, data.byteLength);
+    this.#raw(data);
+  }
+
+  #raw(bytes: Uint8Array): void {
+    const at = this.#claim(bytes.byteLength);
+    this.#bytes.set(bytes, at);
+  }
+
+  #head(major: number, n: number | bigint): void {
+    const base = major << 5;
+    if (n < 24) return this.#byte(base + Number(n));
+    const at = this.#claim(n < 0x1_00 ? 2 : n < 0x1_0000 ? 3 : n < 0x1_0000_0000 ? 5 : 9);
+    if (n < 0x1_00) {
+      this.#bytes[at] = base + 24;
+      this.#bytes[at + 1] = Number(n);
+    } else if (n < 0x1_0000) {
+      this.#bytes[at] = base + 25;
+      this.#view.setUint16(at + 1, Number(n));
+    } else if (n < 0x1_0000_0000) {
+      this.#bytes[at] = base + 26;
+      this.#view.setUint32(at + 1, Number(n));
+    } else {
+      this.#bytes[at] = base + 27;
+      this.#view.setBigUint64(at + 1, BigInt(n));
+    }
+  }
+
+  #byte(byte: number): void {
+    const at = this.#claim(1);
+    this.#bytes[at] = byte;
+  }
+
+  #claim(size: number): number {
+    const at = this.#length;
+    this.#length += size;
+    if (this.#length > this.#bytes.length) {
+      const larger = new Uint8Array(Math.max(this.#bytes.length * 2, this.#length));
+      larger.set(this.#bytes.subarray(0, at));
+      this.#bytes = larger;
+      this.#view = new DataView(larger.buffer);
+    }
+    return at;
+  }
+
+  #refuse(why: string): never {
+    const path = this.#path.map((key) => (typeof key === "number" ? `[${key}]` : `.${key}`)).join("");
+    throw new DbError({ code: "db.unencodable", message: `${this.#name}${path} was not written: ${why}` });
+  }
+}
+
+class Reader {
+  readonly #bytes: Uint8Array;
+  readonly #buffer: Buffer;
+  readonly #view: DataView;
+  #at = 0;
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+    this.#buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  }
+
+  value(): unknown {
+    const first = this.#byte();
+    const info = first & 31;
+    switch (first >> 5) {
+      case 0:
+        return this.#length(info);
+      case 1: {
+        const n = this.#length(info);
+        return typeof n === "bigint" ? -1n - n : -1 - n;
+      }
+      case 2:
+        return new Uint8Array(this.#chunk(info));
+      case 3:
+        return this.#text(info);
+      case 4:
+        return this.#array(info);
+      case 5:
+        return this.#map(info);
+      case 6:
+        return this.#tagged(Number(this.#length(info)));
+      default:
+        return this.#simple(info);
+    }
+  }
+
+  entries(): Map<string, Uint8Array> | undefined {
+    const first = this.#byte();
+    if (first >> 5 !== 5) return undefined;
+    const entries = new Map<string, Uint8Array>();
+    for (let left = this.#count(first & 31); this.#more(left); left--) {
+      const key = String(this.value());
+      const from = this.#at;
+      this.#skip();
+      entries.set(key, this.#bytes.subarray(from, this.#at));
+    }
+    return entries;
+  }
+
+  #skip(): void {
+    const first = this.#byte();
+    const info = first & 31;
+    switch (first >> 5) {
+      case 0:
+      case 1:
+        return void this.#length(info);
+      case 2:
+      case 3:
+        return void this.#chunk(info);
+      case 4:
+      case 5:
+        for (let left = this.#count(info); this.#more(left); left--) {
+          this.#skip();
+          if (first >> 5 === 5) this.#skip();
+        }
+        return;
+      case 6:
+        this.#length(info);
+        return this.#skip();
+      default:
+        return void this.#simple(info);
+    }
+  }
+
+  #array(info: number): unknown[] {
+    const items: unknown[] = [];
+    for (let left = this.#count(info); this.#more(left); left--) items.push(this.value());
+    return items;
+  }
+
+  #map(info: number): Record<string, unknown> {
+    const map: Record<string, unknown> = {};
+    for (let left = this.#count(info); this.#more(left); left--) {
+      const key = String(this.value());
+      const value = this.value();
+      if (key === "__proto__") define(map, key, value);
+      else map[key] = value;
+    }
+    return map;
+  }
+
+  #tagged(tag: number): unknown {
+    const value = this.value();
+    switch (tag) {
+      case TAG_NONE:
+        return undefined;
+      case TAG_DATETIME:
+        return dateOf(value);
+      case TAG_DATETIME_TEXT:
+        return new Date(String(value));
+      default:
+        if (!sdk.knows(tag)) throw undecodable(`a value of unknown kind (CBOR tag ${tag})`);
+        return sdk.fromTag(tag, value);
+    }
+  }
+
+  #simple(info: number): unknown {
+    switch (info) {
+      case 20:
+        return false;
+      case 21:
+        return true;
+      case 22:
+        return null;
+      case 23:
+        return undefined;
+      case 25:
+        return this.#view.getFloat16(this.#take(2));
+      case 26:
+        return this.#view.getFloat32(this.#take(4));
+      case 27:
+        return this.#view.getFloat64(this.#take(8));
+      default:
+        throw undecodable(`a simple value ${info}`);
+    }
+  }
+
+  #text(info: number): string {
+    if (info === 31) return Buffer.from(this.#chunk(info)).toString();
+    const size = Number(this.#length(info));
+    const at = this.#take(size);
+    return this.#buffer.toString("utf8", at, at + size);
+  }
+
+  #chunk(info: number): Uint8Array {
+    if (info !== 31) {
+      const size = Number(this.#length(info));
+      const at = this.#take(size);
+      return this.#bytes.subarray(at, at + size);
+    }
+    const chunks: Uint8Array[] = [];
+    while (this.#more(Infinity)) chunks.push(this.#chunk(this.#byte() & 31));
+    return Buffer.concat(chunks);
+  }
+
+  #count(info: number): number {
+    return info === 31 ? Infinity : Number(this.#length(info));
+  }
+
+  #more(left: number): boolean {
+    if (left !== Infinity) return left > 0;
+    if (this.#bytes[this.#at] !== BREAK) return true;
+    this.#at += 1;
+    return false;
+  }
+
+  #length(info: number): number | bigint {
+    if (info < 24) return info;
+    switch (info) {
+      case 24:
+        return this.#byte();
+      case 25:
+        return this.#view.getUint16(this.#take(2));
+      case 26:
+        return this.#view.getUint32(this.#take(4));
+      case 27: {
+        const n = this.#view.getBigUint64(this.#take(8));
+        return n <= Number.MAX_SAFE_INTEGER ? Number(n) : n;
+      }
+      default:
+        throw undecodable(`a length of kind ${info}`);
+    }
+  }
+
+  #byte(): number {
+    return this.#bytes[this.#take(1)]!;
+  }
+
+  #take(size: number): number {
+    const at = this.#at;
+    this.#at += size;
+    if (this.#at > this.#bytes.length) throw undecodable("an answer cut short");
+    return at;
+  }
+}
+
+const REFUSED_CLASSES = new Map<unknown, string>([
+  [Map.prototype, "a Map would come back as an object; pass Object.fromEntries(map)"],
+  [ArrayBuffer.prototype, "an ArrayBuffer would come back as a Uint8Array; pass new Uint8Array(buffer)"],
+  [Float32Array.prototype, "a Float32Array would lose its fractions; pass Array.from(numbers)"],
+  [Float64Array.prototype, "a Float64Array would lose its fractions; pass Array.from(numbers)"],
+]);
+
+function nameOf(prototype: unknown): string {
+  return (prototype as { constructor?: { name?: string } }).constructor?.name || "value of an unnamed class";
+}
+
+function isTagged(value: unknown): value is { tag: number; value: unknown } {
+  return typeof value === "object" && value?.constructor.name === "Tagged";
+}
+
+function define(target: object, key: string, value: unknown): void {
+  Object.defineProperty(target, key, { value, enumerable: true, configurable: true, writable: true });
+}
+
+function dateOf(value: unknown): Date {
+  const [seconds, nanoseconds] = value as [number | bigint, number | bigint];
+  const rest = Number(nanoseconds) % 1_000_000;
+  const ms = Number(seconds) * 1000 + (Number(nanoseconds) - rest) / 1_000_000;
+  return rest === 0 ? new Date(ms) : new PreciseDate(ms, rest);
+}
+
+function undecodable(what: string): DbError {
+  return new DbError({
+    code: "db.undecodable",
+    message: `the database answered with ${what}, which cannot be read`,
+    outcome: "unknown",
+  });
+}

@@ -1,0 +1,208 @@
+// Embedded engines. Owns: the engines of this process, who shares them, and their end.
+// E1. One engine a folder a process, shared and counted.
+// E2. No call reaches an engine that is closing: it would abort the whole process.
+// E3. A folder that cannot be opened is told at once and in words, never by a hang.
+
+import { realpathSync } from "node:fs";
+import type { Uuid } from "surrealdb";
+import { classify } from "./classify.ts";
+import { decode } from "./codec.ts";
+import { closedError, DbError } from "./errors.ts";
+import { LiveRouter } from "./live-router.ts";
+import { lockedBy, takeLock } from "./lock-file.ts";
+import { openNative, type NativeEngine, type NativeOptions } from "./native.ts";
+import {
+  decodeBare,
+  encodeRequest,
+  isNotification,
+  type Notification,
+  type Request,
+  type Wire,
+} from "./wire.ts";
+import { WriteLane } from "./write-lane.ts";
+
+export type EmbeddedKind = "rocksdb" | "surrealkv" | "mem";
+
+export interface EmbeddedLocation {
+  kind: EmbeddedKind;
+  /** The absolute folder; empty for `mem`. */
+  folder: string;
+  /** When a commit is on disk; the engine's default (`every` commit) if left out. */
+  sync?: string | undefined;
+}
+
+const NATIVE_OPTIONS: NativeOptions = {
+  // A backstop for what nobody waits for any more; the limit of a call is the caller's own.
+  query_timeout: 255,
+  transaction_timeout: 255,
+  capabilities: {
+    functions: true,
+    live_query_notifications: true,
+    scripting: false,
+    guest_access: false,
+    network_targets: false,
+    experimental: false,
+  },
+};
+
+export class Engine implements Wire {
+  readonly kind: EmbeddedKind;
+  readonly stateful = true;
+  readonly lane: WriteLane | undefined;
+  readonly lost: Promise<DbError>;
+  readonly #native: NativeEngine;
+  readonly #onFreed: () => void;
+  readonly #live = new LiveRouter<Uint8Array>();
+  #receiver: ReturnType<NativeEngine["notifications"]> | undefined;
+  #listening: Promise<void> | undefined;
+  #users = 0;
+  #inFlight = 0;
+  #whenIdle: (() => void) | undefined;
+  #freed = false;
+  /** Set while the last user leaves; who opens the folder meanwhile waits for it. */
+  closing: Promise<void> | undefined;
+
+  constructor(kind: EmbeddedKind, native: NativeEngine, onFreed: () => void) {
+    this.kind = kind;
+    this.#native = native;
+    this.#onFreed = onFreed;
+    this.lane = kind === "rocksdb" ? undefined : new WriteLane();
+    this.lost = new Promise(() => {}); // an engine in this process goes when the process goes
+  }
+
+  retain(): void {
+    this.#users++;
+  }
+
+  async call(request: Request): Promise<unknown> {
+    return decodeBare(await this.execute(encodeRequest(request).bytes));
+  }
+
+  /** Runs what may write, in the lane if this engine needs one. */
+  write<T>(work: () => Promise<T>): Promise<T> {
+    return this.lane ? this.lane.run(work) : work();
+  }
+
+  /** One encoded request, one encoded answer. E2: counted, and refused once the engine is freed. */
+  async execute(request: Uint8Array): Promise<Uint8Array> {
+    if (this.#freed) throw closedError();
+    this.#inFlight++;
+    try {
+      return await this.#native.execute(request);
+    } catch (error) {
+      throw classify({ message: (error as Error).message }).with({ outcome: "unknown", cause: error });
+    } finally {
+      if (--this.#inFlight === 0) this.#whenIdle?.();
+    }
+  }
+
+  onLive(id: Uuid, listener: (notification: Notification, raw: Uint8Array) => void): () => void {
+    const stop = this.#live.listen(id, listener);
+    this.#listening ??= this.#pump().finally(() => (this.#listening = undefined));
+    return stop;
+  }
+
+  destroy(): void {
+    void this.release();
+  }
+
+  /** Leaves the engine. The last to leave waits for the calls in flight, then closes it. */
+  async release(): Promise<void> {
+    if (--this.#users > 0) return;
+    this.closing = this.#close();
+    await this.closing;
+    this.closing = undefined;
+  }
+
+  async #close(): Promise<void> {
+    while (this.#inFlight > 0) await new Promise<void>((resolve) => (this.#whenIdle = resolve));
+    if (this.#users > 0) return; // somebody came while we waited
+    // RocksDB keeps its lock until the process ends, whatever is freed (surrealdb.js#582). So its engine stays, asleep
+    // and holding nothing that keeps the process alive, and a later open of the folder wakes it.
+    if (this.kind === "rocksdb" && !this.#listening) return;
+    this.#freed = true;
+    this.#native.free();
+    this.#onFreed();
+  }
+
+  /** A read that waits keeps the process alive, so it ends with the last LIVE query, which its KILLED tells of. */
+  async #pump(): Promise<void> {
+    this.#receiver ??= this.#native.notifications(); // it has kept what came before it was asked for
+    const receiver = await this.#receiver;
+    do {
+      const raw = await receiver.recv();
+      if (raw === null) return;
+      const notification = decode(raw);
+      if (isNotification(notification)) this.#live.deliver(notification, raw);
+    } while (this.#live.size > 0);
+  }
+}
+
+const engines = new Map<string, Promise<Engine>>();
+
+/**
+ * The engine at a location, opened by this call or shared with an earlier one (E1). Leave it with `release()`.
+ *
+ * @throws `db.locked`, `db.open_failed`, `db.corrupt`, `db.storage_full`
+ */
+export async function openEngine(location: EmbeddedLocation): Promise<Engine> {
+  if (location.kind === "mem") {
+    const engine = new Engine("mem", await native(location), () => {});
+    engine.retain();
+    return engine;
+  }
+  for (;;) {
+    const key = `${location.kind}:${canonical(location.folder)}`;
+    let opening = engines.get(key);
+    if (!opening) {
+      opening = open(location, () => engines.delete(key));
+      engines.set(key, opening);
+      opening.catch(() => engines.delete(key));
+    }
+    const engine = await opening;
+    if (!engine.closing) {
+      engine.retain();
+      return engine;
+    }
+    await engine.closing;
+  }
+}
+
+async function open(location: EmbeddedLocation, forget: () => void): Promise<Engine> {
+  const lock = takeLock(location.folder, new Date());
+  try {
+    return new Engine(location.kind, await native(location), () => {
+      lock.release();
+      forget();
+    });
+  } catch (error) {
+    if (error instanceof DbError && error.code === "db.locked")
+      throw lockedBy(location.folder, lock.restore());
+    lock.release();
+    throw error;
+  }
+}
+
+async function native({ kind, folder, sync }: EmbeddedLocation): Promise<NativeEngine> {
+  try {
+    return await openNative(`${kind}://${folder}${sync ? `?sync=${sync}` : ""}`, NATIVE_OPTIONS);
+  } catch (cause) {
+    const { message } = cause as Error;
+    const said = classify({ message });
+    const known = said.code === "db.locked" || said.code === "db.corrupt" || said.code === "db.storage_full";
+    throw new DbError({
+      code: known ? said.code : "db.open_failed",
+      message: `the database at ${kind}://${folder} did not open: ${said.message}`,
+      cause,
+    });
+  }
+}
+
+/** So that two names of one folder find one engine. The folder may not exist yet. */
+function canonical(folder: string): string {
+  try {
+    return realpathSync(folder);
+  } catch {
+    return folder;
+  }
+}

@@ -1,0 +1,48 @@
+import { createRequire } from "node:module";
+import "@surrealdb/node";
+
+/** The engine as its native binding offers it: CBOR in, CBOR out. */
+export interface NativeEngine {
+  execute(request: Uint8Array): Promise<Uint8Array>;
+  notifications(): Promise<{ recv(): Promise<Uint8Array | null> }>;
+  free(): void;
+}
+
+export interface NativeOptions {
+  query_timeout?: number;
+  transaction_timeout?: number;
+  capabilities: {
+    scripting: boolean;
+    guest_access: boolean;
+    live_query_notifications: boolean;
+    functions: boolean;
+    network_targets: boolean;
+    experimental: boolean;
+  };
+}
+
+interface Binding {
+  SurrealNodeEngine: { connect(url: string, options: NativeOptions): Promise<NativeEngine> };
+}
+
+// `@surrealdb/node` wraps its binding in a class that swallows the errors of opening, and that keeps a read pending for
+// ever, so a process could neither be told why a folder does not open nor end without giving it up (surrealdb.js#582).
+// The package has chosen and loaded the file for this platform by now; it is taken from where Node keeps it.
+const { SurrealNodeEngine } = findBinding();
+
+/** Opens an embedded engine. Unlike the SDK's class, this rejects with the engine's own words when it cannot. */
+export function openNative(url: string, options: NativeOptions): Promise<NativeEngine> {
+  return SurrealNodeEngine.connect(url, options);
+}
+
+function findBinding(): Binding {
+  const { cache } = createRequire(import.meta.url);
+  for (const module of Object.values(cache)) {
+    const exports: unknown = module?.filename.endsWith(".node") ? module.exports : undefined;
+    if (typeof exports === "object" && exports !== null && "SurrealNodeEngine" in exports)
+      return exports as Binding;
+  }
+  throw new Error(
+    "@surrealdb/node loaded no native binding that @sentient/db-pool knows; is it version 3.0.3?",
+  );
+}

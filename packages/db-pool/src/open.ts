@@ -1,0 +1,111 @@
+import { connect, connectPatiently } from "./connection.ts";
+import { Database } from "./db.ts";
+import { Deadline } from "./deadline.ts";
+import { DoorbellBoard, type Ear } from "./doorbell.ts";
+import { openEngine, type Engine } from "./engine.ts";
+import { DbError } from "./errors.ts";
+import {
+  isEmbedded,
+  settingsFrom,
+  type DatabaseOptions,
+  type RemoteLocation,
+  type Settings,
+} from "./options.ts";
+import { Pool } from "./pool.ts";
+import { EmbeddedSource, PooledSource } from "./source.ts";
+import { Telemetry } from "./telemetry.ts";
+
+const engines = new WeakMap<Database, Engine>();
+
+/**
+ * Opens a database: embedded in a folder unless `url` says otherwise.
+ *
+ * @throws `db.bad_option`, `db.bad_url`, `db.locked`, `db.open_failed`, `db.corrupt`, `db.unreachable`,
+ * `db.auth_failed`, `db.unsupported_server`
+ * @example await using db = await openDatabase({ url: "rocksdb://./data" });
+ */
+export async function openDatabase(options: DatabaseOptions = {}): Promise<Database> {
+  try {
+    const settings = settingsFrom(options);
+    const telemetry = new Telemetry(settings.namespace, settings.database);
+    return isEmbedded(settings.location)
+      ? await openEmbedded(settings, telemetry)
+      : await openRemote(settings.location, settings, telemetry);
+  } catch (error) {
+    throw withoutOurFrames(error);
+  }
+}
+
+/** The engine of an embedded database. @internal */
+export function engineOf(database: Database): Engine | undefined {
+  return engines.get(database);
+}
+
+async function openEmbedded(settings: Settings, telemetry: Telemetry): Promise<Database> {
+  using deadline = new Deadline(settings.clock, settings.connectTimeout);
+  const opening = openEngine(settings.location as never);
+  const engine = await deadline
+    .guard(opening, "opening the database", () => "not_applied")
+    .catch((error: DbError) => {
+      void opening.then(
+        (late) => late.release(),
+        () => {},
+      );
+      throw error;
+    });
+  const source = new EmbeddedSource(engine, settings);
+  try {
+    await source.start(deadline);
+  } catch (error) {
+    await engine.release();
+    throw error;
+  }
+  const ear: Ear = { wire: engine, session: source.session, hangUp: async () => {} };
+  const database = new Database(
+    source,
+    new DoorbellBoard(settings.clock, async () => ear),
+    settings,
+    telemetry,
+  );
+  engines.set(database, engine);
+  return database;
+}
+
+async function openRemote(
+  location: RemoteLocation,
+  settings: Settings,
+  telemetry: Telemetry,
+): Promise<Database> {
+  const dial = async () => {
+    const end = new AbortController();
+    const cancel = settings.clock.after(settings.connectTimeout, () => end.abort());
+    return connect(location, settings, end.signal).finally(cancel);
+  };
+  const first = await connectPatiently(location, settings); // waits for a server that is only just starting
+  let unused: typeof first | undefined = first;
+  const pool = new Pool(
+    settings,
+    () => {
+      const wire = unused;
+      unused = undefined;
+      return wire ? Promise.resolve(wire) : dial();
+    },
+    telemetry,
+  );
+  await pool.start();
+  const listen = async (): Promise<Ear> => {
+    const wire = await dial();
+    return { wire, session: undefined, hangUp: async () => wire.destroy() };
+  };
+  const board = new DoorbellBoard(settings.clock, location.kind === "ws" ? listen : undefined);
+  return new Database(new PooledSource(pool, settings), board, settings, telemetry);
+}
+
+/** What was opened wrongly is the caller's line, not ours: their frames stay, those of this package go. */
+function withoutOurFrames(error: unknown): unknown {
+  if (!(error instanceof DbError)) return error;
+  const here = new URL(".", import.meta.url).href;
+  const lines = error.stack?.split("\n").filter((line) => !line.includes(here)) ?? [];
+  error.stack = lines.join("\n");
+  return error;
+}

@@ -1,0 +1,195 @@
+// A served session. Owns: what one client may do in one session of the engine.
+// G1. Until the client has shown who it is, nothing of it reaches the engine: there an anonymous session is an owner.
+// G2. Nothing that makes the engine abort is passed on.
+
+import { Uuid } from "surrealdb";
+import { decode, encode, Encoded } from "./codec.ts";
+import type { Engine } from "./engine.ts";
+import { splitStatements } from "./statement-text.ts";
+import { isObject } from "./wire.ts";
+
+/** A request as it came: what is only passed on stays encoded. */
+export interface RawRequest {
+  method: string;
+  params: Uint8Array | undefined;
+  txn: Uint8Array | undefined;
+}
+
+/** An error in the protocol's own shape. */
+export class Refusal extends Error {
+  readonly code: number;
+  constructor(code: number, message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+const METHOD_NOT_FOUND = -32601;
+const INVALID_PARAMS = -32602;
+const NOT_ALLOWED = -32002;
+
+const READS = new Set(["select", "info", "version", "ping", "let", "unset"]);
+const WRITES = new Set([
+  "query",
+  "create",
+  "insert",
+  "insert_relation",
+  "update",
+  "upsert",
+  "merge",
+  "patch",
+  "delete",
+  "relate",
+  "run",
+  "live",
+  "kill",
+]);
+const NO_PARAMS = encode([]);
+
+export class ServedSession {
+  readonly id = Uuid.v4();
+  readonly #engine: Engine;
+  readonly #isToken: (text: string) => boolean;
+  #allowed = false;
+  /** A database chosen before signing in; to choose one is to make it, so that has to wait. */
+  #chosen: unknown[] | undefined;
+
+  constructor(engine: Engine, isToken: (text: string) => boolean) {
+    this.#engine = engine;
+    this.#isToken = isToken;
+  }
+
+  async begin(): Promise<void> {
+    await this.#engine.call({ method: "attach", session: this.id });
+  }
+
+  async end(): Promise<void> {
+    await this.#engine.call({ method: "detach", session: this.id }).catch(() => {});
+  }
+
+  get allowed(): boolean {
+    return this.#allowed;
+  }
+
+  /** @returns the engine's answer, still encoded */
+  async handle(request: RawRequest, inTransaction: boolean): Promise<Uint8Array> {
+    switch (request.method) {
+      case "version":
+      case "ping":
+      case "health":
+        return this.#pass(request.method === "health" ? { ...request, method: "ping" } : request);
+      case "use":
+        return this.#use(listOf(request.params));
+      case "authenticate":
+        return this.#authenticate(request);
+      case "signin":
+      case "signup":
+        return this.#signIn(request);
+      case "invalidate":
+      case "reset":
+        this.#allowed = false; // the engine's session is anonymous now, which is an owner
+        this.#chosen = undefined;
+        return this.#pass(request);
+      default:
+        return this.#act(request, inTransaction);
+    }
+  }
+
+  async #act(request: RawRequest, inTransaction: boolean): Promise<Uint8Array> {
+    const { method } = request;
+    if (!READS.has(method) && !WRITES.has(method))
+      throw new Refusal(METHOD_NOT_FOUND, `Method not found: ${method}`);
+    if (!this.#allowed)
+      throw new Refusal(
+        NOT_ALLOWED,
+        "IAM error: Not enough permissions to perform this action: sign in first",
+      );
+    const reads = READS.has(method) || (method === "query" && onlyReads(request.params));
+    if (reads || inTransaction) return this.#pass(request);
+    return this.#engine.write(() => this.#pass(request));
+  }
+
+  /** G2: the engine aborts when a database is chosen without a namespace. */
+  async #use([namespace, database]: unknown[]): Promise<Uint8Array> {
+    if (
+      ![namespace, database].every((name) => name === undefined || name === null || typeof name === "string")
+    ) {
+      throw new Refusal(INVALID_PARAMS, "use takes the names of a namespace and a database");
+    }
+    if (namespace === null || database === null)
+      throw new Refusal(INVALID_PARAMS, "use cannot unset: choose another");
+    const before = this.#chosen ?? [];
+    const chosen = [namespace ?? before[0], database ?? before[1]];
+    if (chosen[0] === undefined && chosen[1] !== undefined)
+      throw new Refusal(INVALID_PARAMS, "use needs a namespace");
+    this.#chosen = chosen;
+    if (!this.#allowed) return encode(Object.fromEntries(entriesSaid(chosen)));
+    return this.#choose();
+  }
+
+  #choose(): Promise<Uint8Array> {
+    const params = encode(this.#chosen ?? []);
+    return this.#engine.write(() => this.#pass({ method: "use", params, txn: undefined }));
+  }
+
+  async #authenticate(request: RawRequest): Promise<Uint8Array> {
+    const [token] = listOf(request.params);
+    if (typeof token !== "string") throw new Refusal(INVALID_PARAMS, "authenticate takes a token");
+    if (!this.#isToken(token)) return this.#signIn(request); // perhaps one that the engine granted
+    await this.#allow();
+    return encode(null);
+  }
+
+  /** Users and accesses that are defined in the database itself: the engine checks them, and from then on their rights. */
+  async #signIn(request: RawRequest): Promise<Uint8Array> {
+    const answer = await this.#pass(request);
+    if (!isErrorAnswer(answer)) await this.#allow();
+    return answer;
+  }
+
+  async #allow(): Promise<void> {
+    if (this.#chosen?.[0] !== undefined) {
+      const answer = await this.#choose();
+      if (isErrorAnswer(answer))
+        throw new Refusal(NOT_ALLOWED, "IAM error: Not enough permissions for this database");
+    }
+    this.#allowed = true;
+  }
+
+  #pass({ method, params, txn }: RawRequest): Promise<Uint8Array> {
+    const request: Record<string, unknown> = {
+      id: "0",
+      method,
+      params: new Encoded(params ?? NO_PARAMS),
+      session: this.id,
+    };
+    if (txn) request.txn = new Encoded(txn);
+    return this.#engine.execute(encode(request));
+  }
+}
+
+/** Whether the engine answered `{ error: { message, … } }`. */
+export function isErrorAnswer(bytes: Uint8Array): boolean {
+  if (bytes[0] !== 0xa1) return false; // a map of one entry
+  const answer = decode(bytes);
+  return isObject(answer) && isObject(answer.error) && typeof answer.error.message === "string";
+}
+
+export function listOf(params: Uint8Array | undefined): unknown[] {
+  const list = params ? decode(params) : [];
+  if (!Array.isArray(list)) throw new Refusal(INVALID_PARAMS, "params must be a list");
+  return list;
+}
+
+function onlyReads(params: Uint8Array | undefined): boolean {
+  const [text] = listOf(params);
+  return typeof text === "string" && splitStatements(text).every((statement) => statement.readOnly);
+}
+
+function entriesSaid([namespace, database]: unknown[]): [string, unknown][] {
+  const entries: [string, unknown][] = [
+    ["namespace", namespace],
+    ["database", database],
+  ];
+  return entries.filter(([, name]) => name !== undefined);
+}

@@ -1,0 +1,220 @@
+import { Uuid } from "surrealdb";
+import { authenticate } from "./connection.ts";
+import type { Deadline } from "./deadline.ts";
+import type { Engine } from "./engine.ts";
+import { closedError, DbError, doubleReleaseError, type Outcome } from "./errors.ts";
+import type { Settings } from "./options.ts";
+import type { Lease, Pool, PoolStats } from "./pool.ts";
+import type { Request, Wire } from "./wire.ts";
+
+/** Where requests go: some wire that is free, or one that is held. */
+export interface Source {
+  /** Sends one request, within `deadline`, and never twice. */
+  send(request: Request, deadline: Deadline, readOnly: boolean): Promise<unknown>;
+}
+
+/** A wire that one caller has to itself, for sessions of its own. */
+export interface HeldWire {
+  call(request: Request): Promise<unknown>;
+  source(session: Uuid): Source;
+  begin(session: Uuid): Promise<void>;
+  end(session: Uuid): Promise<void>;
+  discard(): void;
+}
+
+/** The source of a whole database. */
+export interface DatabaseSource extends Source {
+  readonly stats: PoolStats;
+  hold(deadline: Deadline): Promise<HeldWire>;
+  holding<T>(work: () => Promise<T>): Promise<T>;
+  close(deadline: number): Promise<void>;
+}
+
+/** An engine in this process: nothing to wait for, except the lane where its writes need one. */
+export class EmbeddedSource implements DatabaseSource {
+  readonly #engine: Engine;
+  readonly #settings: Settings;
+  readonly session = Uuid.v4();
+  #inFlight = 0;
+  #whenIdle: (() => void) | undefined;
+  #closed = false;
+
+  constructor(engine: Engine, settings: Settings) {
+    this.#engine = engine;
+    this.#settings = settings;
+  }
+
+  get stats(): PoolStats {
+    return { idle: 1, lent: 0, opening: 0, waiting: this.#inFlight };
+  }
+
+  async start(deadline: Deadline): Promise<void> {
+    await deadline.guard(this.#begin(this.session), "choosing the database", () => "not_applied");
+  }
+
+  send(request: Request, deadline: Deadline, readOnly: boolean): Promise<unknown> {
+    return this.#send({ ...request, session: this.session }, deadline, readOnly);
+  }
+
+  async hold(): Promise<HeldWire> {
+    if (this.#closed) throw closedError();
+    let over = false;
+    return {
+      call: (request) => this.#count(() => this.#engine.call(request)),
+      source: (session) => ({
+        send: (request, deadline, readOnly) => this.#send({ ...request, session }, deadline, readOnly),
+      }),
+      begin: (session) => this.#begin(session),
+      end: async (session) => {
+        if (over) throw doubleReleaseError("session");
+        over = true;
+        await this.#engine.call({ method: "detach", session });
+      },
+      discard: () => {},
+    };
+  }
+
+  holding<T>(work: () => Promise<T>): Promise<T> {
+    return work();
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    // However long it takes: an engine that is freed under a call aborts the process.
+    while (this.#inFlight > 0) await new Promise<void>((resolve) => (this.#whenIdle = resolve));
+    await this.#engine.call({ method: "detach", session: this.session });
+    await this.#engine.release();
+  }
+
+  async #begin(session: Uuid): Promise<void> {
+    const { namespace, database } = this.#settings;
+    await this.#engine.call({ method: "attach", session });
+    await this.#engine.write(() =>
+      this.#engine.call({ method: "use", params: [namespace, database], session }),
+    );
+  }
+
+  async #send(request: Request, deadline: Deadline, readOnly: boolean): Promise<unknown> {
+    let sent = false;
+    const send = () => {
+      deadline.check("waiting for the write lane");
+      sent = true;
+      return this.#engine.call(request);
+    };
+    const answer = this.#count(() => (readOnly ? send() : this.#engine.write(send)));
+    return deadline.guard(answer, "waiting for the answer", () => outcomeOf(sent, readOnly));
+  }
+
+  async #count<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#closed) throw closedError();
+    this.#inFlight++;
+    try {
+      return await work();
+    } finally {
+      if (--this.#inFlight === 0) this.#whenIdle?.();
+    }
+  }
+}
+
+/** A pool of connections to a server: a request borrows one. */
+export class PooledSource implements DatabaseSource {
+  readonly #pool: Pool;
+  readonly #settings: Settings;
+
+  constructor(pool: Pool, settings: Settings) {
+    this.#pool = pool;
+    this.#settings = settings;
+  }
+
+  get stats(): PoolStats {
+    return this.#pool.stats;
+  }
+
+  async send(request: Request, deadline: Deadline, readOnly: boolean): Promise<unknown> {
+    deadline.check("waiting for a connection");
+    const lease = await this.#pool.acquire(deadline);
+    try {
+      const answer = await sendOver(lease.wire, request, deadline, readOnly);
+      lease.release();
+      return answer;
+    } catch (error) {
+      if (isClean(error)) lease.release();
+      else lease.discard();
+      throw error;
+    }
+  }
+
+  async hold(deadline: Deadline): Promise<HeldWire> {
+    const lease = await this.#pool.acquire(deadline);
+    if (!lease.wire.stateful) {
+      lease.release();
+      throw new DbError({
+        code: "db.bad_statement",
+        message: "HTTP has no sessions: use a ws:// or wss:// URL",
+      });
+    }
+    return held(lease, this.#settings);
+  }
+
+  holding<T>(work: () => Promise<T>): Promise<T> {
+    return this.#pool.holding(work);
+  }
+
+  close(deadline: number): Promise<void> {
+    return this.#pool.close(deadline);
+  }
+}
+
+/** A lent connection with a session of its own on it. After trouble it is not given back but thrown away. */
+function held(lease: Lease, settings: Settings): HeldWire {
+  const { wire } = lease;
+  let clean = true;
+  const watched = async <T>(work: Promise<T>): Promise<T> => {
+    try {
+      return await work;
+    } catch (error) {
+      clean &&= isClean(error);
+      throw error;
+    }
+  };
+  return {
+    call: (request) => watched(wire.call(request)),
+    source: (session) => ({
+      send: (request, deadline, readOnly) =>
+        watched(sendOver(wire, { ...request, session }, deadline, readOnly)),
+    }),
+    begin: async (session) => {
+      await wire.call({ method: "attach", session });
+      await authenticate(wire, settings, session);
+      await wire.call({ method: "use", params: [settings.namespace, settings.database], session });
+    },
+    end: async (session) => {
+      if (clean) await watched(wire.call({ method: "detach", session })).catch(() => {});
+      if (clean) lease.release();
+      else lease.discard();
+    },
+    discard: () => lease.discard(),
+  };
+}
+
+async function sendOver(
+  wire: Wire,
+  request: Request,
+  deadline: Deadline,
+  readOnly: boolean,
+): Promise<unknown> {
+  deadline.check("waiting to send");
+  return deadline.guard(wire.call(request), "waiting for the answer", () => outcomeOf(true, readOnly));
+}
+
+function outcomeOf(sent: boolean, readOnly: boolean): Outcome {
+  return sent && !readOnly ? "unknown" : "not_applied";
+}
+
+/** False after what leaves an answer outstanding, or the connection itself in doubt. */
+function isClean(error: unknown): boolean {
+  if (!(error instanceof DbError)) return false;
+  return !(
+    ["db.timeout", "db.cancelled", "db.connection_lost", "db.undecodable", "db.auth_failed"] as string[]
+  ).includes(error.code);
+}
