@@ -42,7 +42,7 @@ export async function connect(
   } finally {
     signal.removeEventListener("abort", giveUp);
   }
-  if (wire.stateful) watchOver(wire, settings.clock, settings.heartbeat);
+  if (wire.stateful) void watchOver(wire, settings.clock, settings.heartbeat);
   return wire;
 }
 
@@ -136,22 +136,17 @@ function lifetimeOf(token: string, clock: Clock): number | undefined {
 }
 
 /** K2: asks every `interval`; no answer within twice that ends the wire. */
-function watchOver(wire: Wire, clock: Clock, interval: number): void {
-  let cancel = () => {};
-  const beat = () => {
-    cancel = clock.after(2 * interval, () => {
+async function watchOver(wire: Wire, clock: Clock, interval: number): Promise<void> {
+  const lost = new AbortController();
+  void wire.lost.then(() => lost.abort());
+  while (!lost.signal.aborted) {
+    await sleep(clock, interval, lost.signal);
+    const cancel = clock.after(2 * interval, () => {
       wire.destroy(lostConnection(`the server was silent for ${2 * interval} ms`));
     });
-    wire.call({ method: "ping" }).then(
-      () => {
-        cancel();
-        cancel = clock.after(interval, beat);
-      },
-      () => {},
-    ); // the wire is lost, or will be when the time is up
-  };
-  cancel = clock.after(interval, beat);
-  void wire.lost.then(() => cancel());
+    await wire.call({ method: "ping" }).catch(() => {}); // if it is lost, that ends the loop
+    cancel();
+  }
 }
 
 function tooLate(url: string, cause: unknown): DbError {

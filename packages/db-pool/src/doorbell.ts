@@ -89,7 +89,7 @@ export class DoorbellBoard {
   readonly #connect: () => Promise<Ear>;
   readonly #tables = new Map<string, Table>();
   #ear: Ear | undefined;
-  #listening: Promise<void> | undefined;
+  #started = false;
   readonly #end = new AbortController();
 
   /** @param connect makes a wire to listen on; undefined where notifications cannot be heard, and ticks must do */
@@ -109,7 +109,8 @@ export class DoorbellBoard {
     });
     table.bells.add(bell);
     this.#tables.set(name, table);
-    this.#listening ??= this.#listen();
+    if (!this.#started) void this.#listen();
+    this.#started = true;
     if (this.#ear && table.bells.size === 1) this.#armInBackground(this.#ear, name, table);
     return bell;
   }

@@ -11,7 +11,9 @@ export type { Served, ServeOptions } from "./serve.ts";
 // asking
 export { surql, rawSurql, ident } from "./surql.ts";
 export type { Statement, Identifier } from "./surql.ts";
-export type { Database, Session, CallOptions, Answers } from "./db.ts";
+export type { Database } from "./db.ts";
+export type { Session } from "./session.ts";
+export type { CallOptions, Answers } from "./queryable.ts";
 export type { PoolStats } from "./pool.ts";
 export type { DatabaseEvents } from "./telemetry.ts";
 export type { Doorbell, Ring } from "./doorbell.ts";

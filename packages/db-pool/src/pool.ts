@@ -58,7 +58,9 @@ export class Pool {
     const opened = await Promise.allSettled(Array.from({ length: wanted }, () => this.#open()));
     const failed = opened.find((result) => result.status === "rejected");
     for (const result of opened) {
-      if (result.status === "fulfilled") failed ? result.value.destroy() : this.#welcome(result.value);
+      if (result.status !== "fulfilled") continue;
+      if (failed) result.value.destroy();
+      else this.#welcome(result.value);
     }
     if (failed) throw failed.reason as DbError;
   }
@@ -165,11 +167,14 @@ export class Pool {
     this.#failures = 0;
     this.#lastFailure = undefined;
     this.#telemetry.emit("connection", { state: "open" });
-    void wire.lost.then((reason) => {
-      if (!this.#closing) this.#telemetry.emit("connection", { state: "lost", reason: reason.message });
-      this.#drop(wire);
-    });
+    void this.#dropWhenLost(wire);
     this.#giveBack(wire);
+  }
+
+  async #dropWhenLost(wire: Wire): Promise<void> {
+    const reason = await wire.lost;
+    if (!this.#closing) this.#telemetry.emit("connection", { state: "lost", reason: reason.message });
+    this.#drop(wire);
   }
 
   /** L4. One pause for all after a failure, so that a server coming back is not met by a crowd. */

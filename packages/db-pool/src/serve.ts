@@ -129,8 +129,11 @@ function listening(server: Server, port: number, host: string): Promise<void> {
 
 /** In a time that tells nothing of where they differ. */
 function sameText(a: string, b: string): boolean {
-  const digest = (text: string) => createHash("sha256").update(text).digest();
   return timingSafeEqual(digest(a), digest(b));
+}
+
+function digest(text: string): Buffer {
+  return createHash("sha256").update(text).digest();
 }
 
 function endWith500(response: ServerResponse): void {

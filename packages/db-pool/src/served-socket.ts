@@ -192,10 +192,9 @@ export class ServedSocket {
         .catch(() => {});
     });
     await Promise.all([...ended, ...killed]);
-    const sessions = await Promise.allSettled(this.#sessions.values());
-    await Promise.all(
-      sessions.map((session) => (session.status === "fulfilled" ? session.value.end() : undefined)),
-    );
+    for (const session of await Promise.allSettled(this.#sessions.values())) {
+      if (session.status === "fulfilled") await session.value.end();
+    }
   }
 }
 

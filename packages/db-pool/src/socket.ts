@@ -19,8 +19,8 @@ import {
 } from "./wire.ts";
 
 interface Pending {
-  resolve(result: unknown): void;
-  reject(error: unknown): void;
+  resolve: (result: unknown) => void;
+  reject: (error: unknown) => void;
 }
 
 const MAX_MESSAGE = 128 * 1024 * 1024; // as the server

@@ -54,7 +54,7 @@ function endOfQuoteOrComment(text: string, at: number): number | undefined {
     case "'":
     case '"':
     case "`":
-      return endOfQuoted(text, at + 1, text[at]!);
+      return endOfQuoted(text, at + 1, text[at]);
     case "⟨":
       return endOfQuoted(text, at + 1, "⟩");
     default:

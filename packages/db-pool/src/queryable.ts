@@ -1,0 +1,214 @@
+// A call. Owns: what a call is from its statement to its answer.
+// D1. Values are encoded, and refused if they must be, before a connection is asked for.
+// D2. A conflict is tried again with jitter; so is a read whose answer was lost. A write whose answer was lost never is.
+// D3. Every error says whether the call may have taken effect, and which statement truly failed.
+
+import { performance } from "node:perf_hooks";
+import { backoff } from "./backoff.ts";
+import { classify, isBystander } from "./classify.ts";
+import { encode, Encoded } from "./codec.ts";
+import { sleep } from "./clock.ts";
+import { Deadline } from "./deadline.ts";
+import { DbError } from "./errors.ts";
+import type { Settings } from "./options.ts";
+import type { Source } from "./source.ts";
+import { renderTransaction, requireRunnable, type BoundText, type Statement } from "./surql.ts";
+import type { Telemetry } from "./telemetry.ts";
+import { isObject, protocolError, type Request } from "./wire.ts";
+
+/** Conflicts on one hot row sort themselves out in a few tries; so many mean that something is wrong. */
+const MAX_RETRIES = 100;
+const RETRY_DELAY = { first: 1, max: 50 };
+
+export interface CallOptions {
+  /** Ends the call early with `db.cancelled`. What it did until then is told by the error's `outcome`. */
+  signal?: AbortSignal;
+  /** How long the call may take in all, in milliseconds; the database's `timeout` if left out. */
+  timeout?: number;
+}
+
+/** What each statement of a list answers. */
+export type Answers<S extends readonly Statement[]> = { -readonly [I in keyof S]: S[I]["answers"] };
+
+/** What runs statements: the database, or a session on one of its connections. */
+export class Queryable {
+  protected readonly settings: Settings;
+  protected readonly telemetry: Telemetry;
+  readonly #source: Source;
+
+  /** @internal */
+  constructor(source: Source, settings: Settings, telemetry: Telemetry) {
+    this.#source = source;
+    this.settings = settings;
+    this.telemetry = telemetry;
+  }
+
+  /**
+   * Runs one statement and returns what it answers. A block `{ …; RETURN x }` is one statement, and atomic.
+   *
+   * @throws `DbError`; match its `code`, and look at its `outcome` before you repeat a write
+   * @example const [ada] = await db.query(surql<Person[]>`SELECT * FROM person WHERE name = ${"Ada"}`);
+   */
+  async query<T>(statement: Statement<T>, options?: CallOptions): Promise<T> {
+    requireRunnable(statement);
+    const bindings: Record<string, unknown> = {};
+    const { text } = statement.render(bindings);
+    const [answer] = await this.#run({ text, bindings }, statement.readOnly, readOne, options);
+    return answer as T;
+  }
+
+  /**
+   * Runs statements in one transaction and one round trip: all of them, or none. A statement sees what those before it
+   * did; a `LET` is seen by those after it.
+   *
+   * @throws `DbError` with `statement`: which of them truly failed
+   * @example await db.transaction([surql`CREATE ${a}`, surql`UPDATE ${b} SET n += 1`]);
+   */
+  async transaction<const S extends readonly Statement[]>(
+    statements: S,
+    options?: CallOptions,
+  ): Promise<Answers<S>> {
+    statements.forEach(requireRunnable);
+    if (statements.length === 0) return [] as never;
+    const readOnly = statements.every((statement) => statement.readOnly);
+    const read = (answers: RawAnswer[]) => readAll(answers, statements);
+    return (await this.#run(renderTransaction(statements), readOnly, read, options)) as Answers<S>;
+  }
+
+  /** One call, told to who listens and traces. */
+  async #run(
+    { text, bindings }: BoundText,
+    readOnly: boolean,
+    read: ReadAnswers,
+    options?: CallOptions,
+  ): Promise<unknown[]> {
+    const call: Call = {
+      request: { method: "query", params: [text, encodeBindings(bindings)] },
+      readOnly,
+      read,
+      attempts: 0,
+    };
+    const span = this.telemetry.span(text);
+    const began = performance.now();
+    let failed: DbError | undefined;
+    try {
+      return await this.#attempt(call, options);
+    } catch (error) {
+      failed = error as DbError;
+      throw call.attempts > 1
+        ? failed.with({ details: { ...failed.details, attempts: call.attempts } })
+        : failed;
+    } finally {
+      this.telemetry.end(span, call.attempts, failed?.code);
+      const took = performance.now() - began;
+      this.telemetry.emit("query", {
+        text,
+        took,
+        attempts: call.attempts,
+        ...(failed ? { error: failed.code } : {}),
+      });
+    }
+  }
+
+  /** D2. */
+  async #attempt(call: Call, options?: CallOptions): Promise<unknown[]> {
+    using deadline = new Deadline(
+      this.settings.clock,
+      options?.timeout ?? this.settings.timeout,
+      options?.signal,
+    );
+    for (;;) {
+      call.attempts++;
+      try {
+        const answers = await this.#source.send(call.request, deadline, call.readOnly);
+        if (!Array.isArray(answers)) throw protocolError("something that is no list of answers");
+        return call.read(answers as RawAnswer[]);
+      } catch (caught) {
+        const error = asDbError(caught, call.readOnly);
+        if (call.attempts > MAX_RETRIES || !mayRepeat(error, call.readOnly)) throw error;
+        await this.#pause(call.attempts, error, deadline);
+      }
+    }
+  }
+
+  async #pause(attempt: number, error: DbError, deadline: Deadline): Promise<void> {
+    const delay = backoff(attempt - 1, RETRY_DELAY);
+    this.telemetry.emit("retry", { attempt, delay, error: error.code });
+    await deadline.guard(
+      sleep(this.settings.clock, delay),
+      `waiting to try again after ${error.code}`,
+      () => "not_applied",
+    );
+  }
+}
+
+interface Call {
+  request: Request;
+  readOnly: boolean;
+  read: ReadAnswers;
+  attempts: number;
+}
+
+type ReadAnswers = (answers: RawAnswer[]) => unknown[];
+
+interface RawAnswer {
+  status: string;
+  result: unknown;
+  kind?: string;
+  details?: unknown;
+}
+
+/** The answer to one statement. */
+function readOne(answers: RawAnswer[]): unknown[] {
+  const [answer] = answers;
+  if (answer && answer.status !== "OK") throw classify({ ...answer, message: String(answer.result) });
+  return [answer?.result];
+}
+
+/** One answer a statement, between those of BEGIN and COMMIT. */
+function readAll(answers: RawAnswer[], statements: readonly Statement[]): unknown[] {
+  const failures = answers.map((answer) =>
+    answer.status === "OK" ? undefined : { ...answer, message: String(answer.result) },
+  );
+  const at = failures.findIndex((failure) => failure && !isBystander(failure));
+  const failure = failures[at] ?? failures.find(Boolean);
+  if (failure) throw whereItFailed(classify(failure), at - 1, statements);
+  if (answers.length === statements.length + 2) return answers.slice(1, -1).map((answer) => answer.result);
+  throw protocolError(`${answers.length - 2} answers to a transaction of ${statements.length} statements`);
+}
+
+function whereItFailed(error: DbError, index: number, statements: readonly Statement[]): DbError {
+  const statement = statements[index];
+  if (!statement) return error; // the commit itself
+  return error.with({
+    message: `statement ${index + 1} of ${statements.length} failed, and nothing was changed: ${error.message}`,
+    statement: { index, text: statement.text },
+  });
+}
+
+function encodeBindings(bindings: Record<string, unknown>): Encoded {
+  const encoded: Record<string, Encoded> = {};
+  for (const [name, value] of Object.entries(bindings)) {
+    encoded[name] = new Encoded(encode(value, `value ${Number(name.slice(1)) + 1} of the statement`));
+  }
+  return new Encoded(encode(encoded));
+}
+
+function mayRepeat(error: DbError, readOnly: boolean): boolean {
+  return error.code === "db.conflict" || (readOnly && error.code === "db.connection_lost");
+}
+
+/** Of a read there is no effect to wonder about. */
+function asDbError(error: unknown, readOnly: boolean): DbError {
+  if (!(error instanceof DbError)) {
+    return new DbError({
+      code: "db.engine",
+      message: isObject(error) ? String(error.message) : String(error),
+      cause: error,
+      outcome: "unknown",
+    });
+  }
+  return readOnly && error.outcome === "unknown"
+    ? error.with({ outcome: "not_applied", retryable: true })
+    : error;
+}
