@@ -28,7 +28,7 @@ export class SentientError<Code extends string = string> extends Error {
   }
 
   override get name(): string {
-    return this.constructor.name;
+    return "SentientError";
   }
 
   toJSON(): Record<string, unknown> {
@@ -98,10 +98,15 @@ export class DbError extends SentientError<DbErrorCode> {
     if (init.details) this.details = init.details;
   }
 
+  override get name(): string {
+    return "DbError";
+  }
+
+  // It does not name its own class: a bundler would then rename that, and Node would print `_DbError`.
   /** The same error, with more said about where it happened. */
   with(more: Partial<DbErrorInit>): DbError {
     const { code, message, retryable, outcome, cause, statement, details } = this;
-    return new DbError({
+    return new (this.constructor as typeof DbError)({
       code,
       message,
       retryable,

@@ -1,9 +1,9 @@
 // The lock file. Owns: saying who holds a folder, at once and by name.
 // Does not own: keeping two engines apart. The engine's own LOCK does that; without this file it would only say "no".
 
-import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync, readlinkSync } from "node:fs";
+import { existsSync, linkSync, mkdirSync, readFileSync, rmSync, writeFileSync, readlinkSync } from "node:fs";
 import { hostname } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { DbError } from "./errors.ts";
 
 const FILE = "sentient.lock";
@@ -36,7 +36,7 @@ export function takeLock(folder: string, openedAt: Date): LockFile {
   const me = thisProcess(openedAt);
   let before: Holder | undefined;
   try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    makeFolder(folder);
     if (!create(path, me)) {
       before = readHolder(path);
       if (before && lives(before)) throw lockedBy(folder, before);
@@ -73,6 +73,14 @@ export function lockedBy(folder: string, holder: Holder | undefined): DbError {
     details: { folder, ...(holder ? { holder } : {}) },
     retryable: true,
   });
+}
+
+/** Not `recursive`: Node loops for ever where the kernel says ENOENT of a folder whose parent exists, as in /proc. */
+function makeFolder(folder: string): void {
+  if (existsSync(folder)) return;
+  const parent = dirname(folder);
+  if (parent !== folder) makeFolder(parent);
+  mkdirSync(folder, { mode: 0o700 });
 }
 
 /** Writes the file whole and only if there is none: a link either appears complete or not at all. */

@@ -25,6 +25,7 @@ const engines = new WeakMap<Database, Engine>();
  * @example await using db = await openDatabase({ url: "rocksdb://./data" });
  */
 export async function openDatabase(options: DatabaseOptions = {}): Promise<Database> {
+  const caller = callerOf(openDatabase);
   try {
     const settings = settingsFrom(options);
     const telemetry = new Telemetry(settings.namespace, settings.database);
@@ -32,7 +33,7 @@ export async function openDatabase(options: DatabaseOptions = {}): Promise<Datab
       ? await openEmbedded(settings, telemetry)
       : await openRemote(settings.location, settings, telemetry);
   } catch (error) {
-    throw withoutOurFrames(error);
+    throw seenFrom(caller, error);
   }
 }
 
@@ -101,11 +102,17 @@ async function openRemote(
   return new Database(new PooledSource(pool, settings), board, settings, telemetry);
 }
 
-/** What was opened wrongly is the caller's line, not ours: their frames stay, those of this package go. */
-function withoutOurFrames(error: unknown): unknown {
+/** The stack above a function of ours. */
+function callerOf(ours: (...args: never[]) => unknown): string {
+  const here = { stack: "" };
+  Error.captureStackTrace(here, ours);
+  return here.stack.slice(here.stack.indexOf("\n"));
+}
+
+/** What was opened wrongly is the caller's line: that is what the error points to, not the insides of this package. */
+function seenFrom(caller: string, error: unknown): unknown {
   if (!(error instanceof DbError)) return error;
-  const here = new URL(".", import.meta.url).href;
-  const lines = error.stack?.split("\n").filter((line) => !line.includes(here)) ?? [];
-  error.stack = lines.join("\n");
+  error.stack = `${error.name}: ${error.message}${caller}`;
+  if (error.cause instanceof Error) error.cause.stack = `${error.cause.name}: ${error.cause.message}`;
   return error;
 }
