@@ -38,7 +38,11 @@ rmSync(folder, { recursive: true });
 report("db-pool", root, rows);
 
 async function openInProcess(): Promise<Pair> {
-  const ours = await openDatabase({ url: `rocksdb://${join(folder, "ours")}`, namespace: "bench", database: "bench" });
+  const ours = await openDatabase({
+    url: `rocksdb://${join(folder, "ours")}`,
+    namespace: "bench",
+    database: "bench",
+  });
   const raw = new Surreal({ engines: createNodeEngines() });
   await raw.connect(`rocksdb://${join(folder, "raw")}`);
   await raw.use({ namespace: "bench", database: "bench" });
@@ -52,7 +56,12 @@ async function openServed() {
     entry: new URL("../test/fixtures/serve-child.ts", import.meta.url),
     folder: join(folder, "served"),
   });
-  const ours = await openDatabase({ url: engine.url, token: engine.token, namespace: "bench", database: "bench" });
+  const ours = await openDatabase({
+    url: engine.url,
+    token: engine.token,
+    namespace: "bench",
+    database: "bench",
+  });
   const raw = new Surreal();
   await raw.connect(engine.url, { authentication: engine.token, namespace: "bench", database: "bench" });
   await ours.query(surql`CREATE ${one} SET n = 1, text = ${"x".repeat(200)}`);
@@ -82,7 +91,8 @@ async function calls(where: string, { ours, raw }: Pair): Promise<BenchRow[]> {
       unit: "µs",
       calls: 300,
       ours: (n) => ours.query(surql`CREATE row CONTENT ${{ n, tags: ["a", "b"], at: new Date() }}`),
-      raw: (n) => raw.query("CREATE row CONTENT $row", { row: { n, tags: ["a", "b"], at: new Date() } }).collect(),
+      raw: (n) =>
+        raw.query("CREATE row CONTENT $row", { row: { n, tags: ["a", "b"], at: new Date() } }).collect(),
       goal: OVERHEAD,
     }),
   ];
@@ -106,9 +116,15 @@ async function throughput(where: string, { ours, raw }: Pair): Promise<BenchRow[
         calls: 600,
         inFlight,
         ours: (n) =>
-          ours.transaction([surql`CREATE a SET n = ${n}`, surql`CREATE b SET n = ${n}`, surql`CREATE c SET n = ${n}`]),
+          ours.transaction([
+            surql`CREATE a SET n = ${n}`,
+            surql`CREATE b SET n = ${n}`,
+            surql`CREATE c SET n = ${n}`,
+          ]),
         raw: (n) =>
-          raw.query("BEGIN; CREATE a SET n = $n; CREATE b SET n = $n; CREATE c SET n = $n; COMMIT", { n }).collect(),
+          raw
+            .query("BEGIN; CREATE a SET n = $n; CREATE b SET n = $n; CREATE c SET n = $n; COMMIT", { n })
+            .collect(),
       }),
     );
   }
