@@ -7,6 +7,10 @@ import { dirname, join } from "node:path";
 import { DbError } from "./errors.ts";
 
 const FILE = "sentient.lock";
+const atExit = new Set<() => void>();
+process.on("exit", () => {
+  for (const release of atExit) release();
+});
 
 /** Who holds a folder. `bootId`, `namespace` and `startedAt` tell a live holder from a pid that was used again. */
 export interface Holder {
@@ -48,10 +52,11 @@ export function takeLock(folder: string, openedAt: Date): LockFile {
     throw cannotUse(folder, error);
   }
   const release = () => {
-    process.off("exit", release);
-    if (readHolder(path)?.openedAt === me.openedAt) rmSync(path, { force: true });
+    atExit.delete(release);
+    const holder = readHolder(path);
+    if (holder?.pid === me.pid && holder.openedAt === me.openedAt) rmSync(path, { force: true });
   };
-  process.on("exit", release);
+  atExit.add(release);
   const restore = () => {
     release();
     if (before) create(path, before);

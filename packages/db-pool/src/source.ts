@@ -1,4 +1,5 @@
 import { Uuid } from "surrealdb";
+import { sleep } from "./clock.ts";
 import { authenticate } from "./connection.ts";
 import type { Deadline } from "./deadline.ts";
 import type { Engine } from "./engine.ts";
@@ -78,9 +79,15 @@ export class EmbeddedSource implements DatabaseSource {
     return work();
   }
 
-  async close(): Promise<void> {
+  /** After `deadline` it no longer waits, but the engine still does: one that is freed under a call aborts the process. */
+  async close(deadline: number): Promise<void> {
     this.#closed = true;
-    // However long it takes: an engine that is freed under a call aborts the process.
+    const late = new AbortController();
+    const leaving = this.#leave().finally(() => late.abort());
+    await Promise.race([leaving, sleep(this.#settings.clock, deadline, late.signal)]);
+  }
+
+  async #leave(): Promise<void> {
     while (this.#inFlight > 0) await new Promise<void>((resolve) => (this.#whenIdle = resolve));
     await this.#engine.call({ method: "detach", session: this.session });
     await this.#engine.release();
