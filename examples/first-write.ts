@@ -17,7 +17,9 @@ console.log(`visit ${visit.n} is on disk, in ${db.url}`);
 const token = randomBytes(32).toString("hex");
 await using served = await serve(db, { token });
 await using client = await openDatabase({ url: served.url, token });
-console.log(`a client over ${new URL(served.url).protocol}// reads visit ${await client.query(surql`RETURN ${counter}.n`)}`);
+console.log(
+  `a client over ${new URL(served.url).protocol}// reads visit ${await client.query(surql`RETURN ${counter}.n`)}`,
+);
 
 // A doorbell rings when the record changes, whoever changed it.
 await using bell = client.watch(counter);
