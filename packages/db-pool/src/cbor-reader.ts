@@ -24,7 +24,7 @@ export class Reader {
         return this.#length(info);
       case 1: {
         const n = this.#length(info);
-        return typeof n === "bigint" ? -1n - n : -1 - n;
+        return Number.isSafeInteger(-1 - Number(n)) ? -1 - Number(n) : -1n - BigInt(n);
       }
       case 2:
         return new Uint8Array(this.#chunk(info));

@@ -1,9 +1,12 @@
-import { DateTime, Future, StringRecordId, Value } from "surrealdb";
+import { isDeepStrictEqual } from "node:util";
+import { DateTime, Decimal, Duration, Future, RecordId, StringRecordId, Value } from "surrealdb";
 import { DbError } from "./errors.ts";
 import { PreciseDate, sdk, TAG_DATETIME, TAG_NONE, TAG_SET } from "./sdk-values.ts";
 
 /** Beyond a few hundred levels the engine answers with an error or aborts; nothing sane nests this deep. */
 const MAX_DEPTH = 100;
+const MIN_DATE = Date.UTC(-262_143, 0);
+const MAX_DATE = Date.UTC(262_143, 0) - 1;
 const MAX_I64 = 2n ** 63n - 1n;
 const textEncoder = new TextEncoder();
 
@@ -60,10 +63,7 @@ export class Writer {
       return this.#map(value as Record<string, unknown>);
     if (value instanceof Date) return this.#date(value);
     if (value instanceof Uint8Array) return this.#binary(value);
-    if (value instanceof Set) {
-      this.#head(6, TAG_SET);
-      return this.#array([...value]);
-    }
+    if (value instanceof Set) return this.#set([...value]);
     if (value instanceof Value) return this.#sdkValue(value);
     if (value instanceof Encoded) return this.#raw(value.bytes);
     return this.#refuse(
@@ -101,36 +101,52 @@ export class Writer {
     if (value instanceof StringRecordId)
       this.#refuse("a StringRecordId would come back as a RecordId; pass a RecordId");
     if (value instanceof Future) this.#refuse("a Future is code, not data");
-    const tagged = sdk.tagOf(value);
-    this.#head(6, tagged.tag);
-    this.#sdkPayload(tagged.value);
+    if (value instanceof Decimal && !fitsDecimal(value))
+      this.#refuse("the Decimal has more digits than SurrealDB keeps");
+    if (value instanceof RecordId && typeof value.id === "number" && !Number.isSafeInteger(value.id)) {
+      this.#refuse(`${value.id} is not a safe integer, as the number of a record id must be`);
+    }
+    this.#tagged(sdk.tagOf(value), value instanceof Duration);
   }
 
-  /** What the SDK made of one of its classes: nested tags, its own numbers, and inside them values of the user's. */
-  #sdkPayload(payload: unknown): void {
-    if (typeof payload === "bigint")
-      return payload < 0n ? this.#head(1, -1n - payload) : this.#head(0, payload);
-    if (Array.isArray(payload)) {
-      this.#head(4, payload.length);
-      for (const item of payload) this.#sdkPayload(item);
-    } else if (isTagged(payload)) {
-      this.#head(6, payload.tag);
-      this.#sdkPayload(payload.value);
-    } else if (payload instanceof ArrayBuffer) {
-      this.#binary(new Uint8Array(payload));
-    } else {
-      this.value(payload);
+  #tagged({ tag, value }: { tag: number; value: unknown }, ownIntegers: boolean): void {
+    this.#head(6, tag);
+    this.#payload(value, ownIntegers);
+  }
+
+  /** What the SDK made of one of its classes: tags and lists of its own, and inside them values of the user's. */
+  #payload(payload: unknown, ownIntegers: boolean): void {
+    if (typeof payload === "bigint" && ownIntegers) return this.#integer(payload);
+    if (payload instanceof ArrayBuffer) return this.#binary(new Uint8Array(payload));
+    if (isTagged(payload)) return this.#tagged(payload, ownIntegers);
+    if (!Array.isArray(payload)) return this.value(payload);
+    this.#head(4, payload.length);
+    for (const item of payload) this.#payload(item, ownIntegers);
+  }
+
+  #set(items: unknown[]): void {
+    const objects = items.filter((item) => typeof item === "object");
+    if (objects.some((item, i) => objects.findIndex((other) => isDeepStrictEqual(item, other)) !== i)) {
+      this.#refuse("two items of the Set are equal to SurrealDB, which would keep one");
     }
+    this.#head(6, TAG_SET);
+    this.#array(items);
   }
 
   #date(date: Date): void {
     const ms = date.getTime();
     if (Number.isNaN(ms)) this.#refuse("the Date is invalid");
+    if (ms < MIN_DATE || ms > MAX_DATE)
+      this.#refuse("the Date is outside of the years that SurrealDB can tell");
+    const nanoseconds = date instanceof PreciseDate ? date.nanoseconds : 0;
+    if (!Number.isInteger(nanoseconds) || nanoseconds < 0 || nanoseconds > 999_999) {
+      this.#refuse("its nanoseconds are not from 0 to 999,999");
+    }
     const seconds = Math.floor(ms / 1000);
     this.#head(6, TAG_DATETIME);
     this.#head(4, 2);
     this.#number(seconds);
-    this.#number((ms - seconds * 1000) * 1_000_000 + (date instanceof PreciseDate ? date.nanoseconds : 0));
+    this.#number((ms - seconds * 1000) * 1_000_000 + nanoseconds);
   }
 
   #number(value: number): void {
@@ -153,6 +169,10 @@ export class Writer {
     }
     if (value > MAX_I64 || value < -MAX_I64 - 1n)
       this.#refuse("the bigint does not fit 64 bits; pass a Decimal");
+    this.#integer(value);
+  }
+
+  #integer(value: bigint): void {
     if (value >= 0n) this.#head(0, value);
     else this.#head(1, -1n - value);
   }
@@ -231,6 +251,15 @@ function nameOf(prototype: unknown): string {
   return (prototype as { constructor?: { name?: string } }).constructor?.name || "value of an unnamed class";
 }
 
+/** The SDK keeps the class of its tags to itself. */
+const Tagged = sdk.tagOf(new Duration("1s")).constructor;
+
 function isTagged(value: unknown): value is { tag: number; value: unknown } {
-  return typeof value === "object" && value?.constructor.name === "Tagged";
+  return value instanceof Tagged;
+}
+
+/** 96 bits of digits, at most 28 of them behind the point. */
+function fitsDecimal(value: Decimal): boolean {
+  const [, whole = "", fraction = ""] = /^-?(\d+)(?:\.(\d+))?$/.exec(value.toString()) ?? [];
+  return whole !== "" && fraction.length <= 28 && BigInt(whole + fraction) < 2n ** 96n;
 }

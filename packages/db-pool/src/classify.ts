@@ -88,8 +88,8 @@ export function classify(failure: EngineFailure): DbError {
 }
 
 /** The statements that were merely carried along when another one failed. */
-export function isBystander({ message }: EngineFailure): boolean {
-  return /was not executed due to a (failed|cancelled) transaction/.test(message);
+export function isBystander({ message, kind }: EngineFailure): boolean {
+  return kind === "Query" && /was not executed due to a (failed|cancelled) transaction/.test(message);
 }
 
 function dbError(code: DbErrorCode, failure: EngineFailure, more: Partial<DbErrorInit>): DbError {

@@ -172,17 +172,26 @@ function readAll(answers: RawAnswer[], statements: readonly Statement[]): unknow
   );
   const at = failures.findIndex((failure) => failure && !isBystander(failure));
   const failure = failures[at] ?? failures.find(Boolean);
-  if (failure) throw whereItFailed(classify(failure), at - 1, statements);
+  const committed = answers.length === statements.length + 2 && failures.at(-1) === undefined;
+  if (failure) throw whereItFailed(classify(failure), at - 1, statements, committed);
   if (answers.length === statements.length + 2) return answers.slice(1, -1).map((answer) => answer.result);
   throw protocolError(`${answers.length - 2} answers to a transaction of ${statements.length} statements`);
 }
 
-function whereItFailed(error: DbError, index: number, statements: readonly Statement[]): DbError {
+/** An error that the engine found no reason to cancel for leaves the others committed. */
+function whereItFailed(
+  error: DbError,
+  index: number,
+  statements: readonly Statement[],
+  committed: boolean,
+): DbError {
   const statement = statements[index];
   if (!statement) return error; // the commit itself
+  const effect = committed ? "the others took effect" : "nothing was changed";
   return error.with({
-    message: `statement ${index + 1} of ${statements.length} failed, and nothing was changed: ${error.message}`,
+    message: `statement ${index + 1} of ${statements.length} failed, and ${effect}: ${error.message}`,
     statement: { index, text: statement.text },
+    ...(committed ? { outcome: "unknown", retryable: false } : {}),
   });
 }
 
@@ -209,6 +218,6 @@ function asDbError(error: unknown, readOnly: boolean): DbError {
     });
   }
   return readOnly && error.outcome === "unknown"
-    ? error.with({ outcome: "not_applied", retryable: true })
+    ? error.with({ outcome: "not_applied", retryable: error.code === "db.connection_lost" })
     : error;
 }

@@ -4,48 +4,60 @@ export interface StatementText {
   text: string;
   /** The first word, in capitals, or `{` for a block. */
   keyword: string;
+  /** The text with every string and comment blanked out, to look for words in. */
+  code: string;
   /** True only if it surely changes nothing: it may then be repeated, and needs no write lane. */
   readOnly: boolean;
 }
 
+const QUOTES = new Set(["'", '"', "`", "⟨"]);
 const OPENING = new Set(["(", "{", "["]);
 const CLOSING = new Set([")", "}", "]"]);
-const READING = new Set(["SELECT", "RETURN", "INFO", "SHOW"]);
+const ALWAYS_READING = new Set(["INFO", "SHOW"]);
+const PERHAPS_READING = new Set(["SELECT", "RETURN"]);
 const WRITING =
   /\b(create|insert|update|upsert|delete|relate|define|remove|alter|rebuild|live|kill|use|access|for|throw|sleep)\b|\b(fn|ml|mod|silo|api|http|sequence|file)\s*::/i;
 
 /** Splits a text at its top-level semicolons; comments and empty statements are left out. */
 export function splitStatements(text: string): StatementText[] {
+  const code = blanked(text);
   const statements: StatementText[] = [];
   let from = 0;
   let depth = 0;
-  const cut = (to: number) => {
-    const statement = describe(text.slice(from, to));
-    if (statement) statements.push(statement);
-    from = to + 1;
-  };
-  for (let at = 0; at < text.length; at++) {
-    const after = endOfQuoteOrComment(text, at);
-    if (after !== undefined) {
-      at = after - 1;
-      continue;
-    }
-    const char = text[at]!;
+  for (let at = 0; at <= text.length; at++) {
+    const char = code[at] ?? ";";
     if (OPENING.has(char)) depth++;
     else if (CLOSING.has(char)) depth--;
-    else if (char === ";" && depth <= 0) cut(at);
+    else if (at === text.length || (char === ";" && depth <= 0)) {
+      const statement = describe(text.slice(from, at), code.slice(from, at));
+      if (statement) statements.push(statement);
+      from = at + 1;
+    }
   }
-  cut(text.length);
   return statements;
 }
 
-function describe(raw: string): StatementText | undefined {
-  let text = raw.trim();
-  for (let end = commentEnd(text, 0); end !== undefined; end = commentEnd(text, 0))
-    text = text.slice(end).trim();
-  if (text === "") return undefined;
-  const keyword = /^[a-z]+/i.exec(text)?.[0].toUpperCase() ?? text[0]!;
-  return { text, keyword, readOnly: READING.has(keyword) && !WRITING.test(text) };
+function describe(text: string, code: string): StatementText | undefined {
+  const from = code.search(/\S/);
+  if (from === -1) return undefined;
+  const body = code.slice(from).trimEnd();
+  const keyword = /^[a-z]+/i.exec(body)?.[0].toUpperCase() ?? body[0]!;
+  const readOnly = ALWAYS_READING.has(keyword) || (PERHAPS_READING.has(keyword) && !WRITING.test(body));
+  return { text: text.slice(from).trimEnd(), keyword, code: body, readOnly };
+}
+
+/** The text with spaces for comments, and underscores for strings and quoted names: nothing moves. */
+function blanked(text: string): string {
+  let code = "";
+  for (let at = 0; at < text.length;) {
+    const end = endOfQuoteOrComment(text, at);
+    if (end === undefined) code += text[at++];
+    else {
+      code += (QUOTES.has(text[at]!) ? "_" : " ").repeat(end - at);
+      at = end;
+    }
+  }
+  return code;
 }
 
 /** Where the string, quoted name or comment that begins at `at` ends; undefined if none begins there. */

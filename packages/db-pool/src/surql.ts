@@ -31,6 +31,16 @@ export class Statement<T = unknown> {
     return this.#parse().keyword;
   }
 
+  /** The text with strings and comments blanked out. @internal */
+  get code(): string {
+    return this.#parse().code;
+  }
+
+  /** @internal */
+  get endsInComment(): boolean {
+    return this.code.length < this.text.length;
+  }
+
   /** True only if it surely changes nothing. */
   get readOnly(): boolean {
     return this.#parse().readOnly;
@@ -50,7 +60,7 @@ export class Statement<T = unknown> {
     this.#values.forEach((value, i) => {
       if (value instanceof Statement) {
         const inner = value.#join(bindings, used);
-        text += inner.text;
+        text += value.endsInComment ? `${inner.text}\n` : inner.text;
         used = inner.used;
       } else if (value instanceof Identifier) {
         text += value.text;
@@ -144,19 +154,21 @@ export function renderTransaction(statements: readonly Statement[]): BoundText {
   return { text: `BEGIN;\n${texts.join("\n;")}\n;COMMIT`, bindings };
 }
 
-const MAY_RETURN = new Set(["{", "IF", "FOR", "RETURN"]);
+const CONTAINABLE = new Set(["{", "IF", "FOR", "RETURN"]);
+/** In what these set, SurrealDB contains a RETURN by itself. */
+const CONTAINING = new Set(["CREATE", "INSERT", "UPDATE", "UPSERT", "DELETE", "RELATE"]);
+/** RETURN where a statement begins, not as the clause of one; and what leaves a loop. */
+const LEAVES_EARLY = /(?:[({[;,:=|]|\b(?:then|else)\b)\s*(?:return|break|continue)\b/i;
 
 function contained(statement: Statement, text: string): string {
-  if (MAY_RETURN.has(statement.keyword)) return `{LET $_r={${text}\n};$_r}`;
-  if (statement.keyword === "LET" && /\{[^]*\bRETURN\b/i.test(text)) {
-    throw new DbError({
-      code: "db.bad_statement",
-      message:
-        "a LET of a transaction holds RETURN, which would end the transaction there and drop the rest: " +
-        "write the value as the last expression of its block instead",
-    });
-  }
-  return text;
+  if (CONTAINABLE.has(statement.keyword)) return `{LET $_r={${text}\n};$_r}`;
+  if (CONTAINING.has(statement.keyword) || !LEAVES_EARLY.test(statement.code)) return text;
+  throw new DbError({
+    code: "db.bad_statement",
+    message:
+      `a ${statement.keyword} of a transaction holds RETURN, BREAK or CONTINUE, which would end the transaction there and ` +
+      "drop the rest: make the value the last expression of its block, or put it all in a block { …; RETURN x }",
+  });
 }
 
 const REFUSED = new Map([
@@ -164,6 +176,8 @@ const REFUSED = new Map([
   ["COMMIT", "transaction() begins and commits by itself"],
   ["CANCEL", "THROW inside a transaction cancels it"],
   ["USE", "it would change the connection for its next borrower: use the options, or a session"],
+  ["BREAK", "there is no loop to leave"],
+  ["CONTINUE", "there is no loop to continue"],
   ["LIVE", "its notifications would reach nobody: use watch()"],
 ]);
 
