@@ -79,6 +79,11 @@ export class Database extends Queryable implements AsyncDisposable {
     return this.#doorbells.hang(record, every);
   }
 
+  /** Whether `close()` was called. */
+  get closed(): boolean {
+    return this.#closing !== undefined;
+  }
+
   /** Hears what the database tells about itself, until the returned function is called. */
   on<Name extends keyof DatabaseEvents>(
     name: Name,

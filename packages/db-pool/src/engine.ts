@@ -6,6 +6,7 @@
 import { realpathSync } from "node:fs";
 import type { Uuid } from "surrealdb";
 import { classify } from "./classify.ts";
+import { sleep, systemClock } from "./clock.ts";
 import { decode } from "./codec.ts";
 import { closedError, DbError } from "./errors.ts";
 import { LiveRouter } from "./live-router.ts";
@@ -44,6 +45,8 @@ const NATIVE_OPTIONS: NativeOptions = {
     experimental: false,
   },
 };
+
+const KILLED_WITHIN_MS = 1_000;
 
 export class Engine implements Wire {
   readonly kind: EmbeddedKind;
@@ -119,10 +122,20 @@ export class Engine implements Wire {
     if (this.#users > 0) return; // somebody came while we waited
     // RocksDB keeps its lock until the process ends, whatever is freed (surrealdb.js#582). So its engine stays, asleep
     // and holding nothing that keeps the process alive, and a later open of the folder wakes it.
-    if (this.kind === "rocksdb" && !this.#listening) return;
+    if (this.kind === "rocksdb" && (await this.#fellSilent())) return;
     this.#freed = true;
     this.#native.free();
     this.#onFreed();
+  }
+
+  /** Whether nothing listens any more. The KILLED that ends the last read may be on its way still. */
+  async #fellSilent(): Promise<boolean> {
+    if (!this.#listening) return true;
+    if (this.#live.size > 0) return false;
+    return Promise.race([
+      this.#listening.then(() => true),
+      sleep(systemClock, KILLED_WITHIN_MS).then(() => false),
+    ]);
   }
 
   /** A read that waits keeps the process alive, so it ends with the last LIVE query, which its KILLED tells of. */

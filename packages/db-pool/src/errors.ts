@@ -55,6 +55,7 @@ export type DbErrorCode =
   | "db.denied"
   | "db.auth_failed"
   | "db.too_deep"
+  | "db.too_large"
   | "db.unsupported_server"
   | "db.engine"
   // try again

@@ -34,6 +34,12 @@ export class HttpWire implements Wire {
     const { bytes } = encodeRequest(request);
     const response = await this.#post(bytes);
     const body = await this.#read(response);
+    if (response.status === 413) {
+      throw new DbError({
+        code: "db.too_large",
+        message: `${this.#url} takes no request this large over HTTP; use ws:// or wss://`,
+      });
+    }
     if (response.status === 401 || response.status === 403) {
       throw new DbError({
         code: "db.auth_failed",

@@ -39,7 +39,7 @@ export async function openDatabase(options: DatabaseOptions = {}): Promise<Datab
 
 /** The engine of an embedded database. @internal */
 export function engineOf(database: Database): Engine | undefined {
-  return engines.get(database);
+  return database.closed ? undefined : engines.get(database);
 }
 
 async function openEmbedded(settings: Settings, telemetry: Telemetry): Promise<Database> {

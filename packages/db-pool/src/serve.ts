@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net";
 import { WebSocketServer } from "ws";
 import type { Database } from "./db.ts";
 import type { Engine } from "./engine.ts";
-import { DbError } from "./errors.ts";
+import { closedError, DbError } from "./errors.ts";
 import { engineOf } from "./open.ts";
 import { isLoopback } from "./options.ts";
 import { Secret } from "./secret.ts";
@@ -45,6 +45,7 @@ export async function serve(
   database: Database,
   { token, port = 0, host = "127.0.0.1" }: ServeOptions,
 ): Promise<Served> {
+  if (database.closed) throw closedError();
   const engine = engineOf(database);
   if (!engine) throw badOption("only an embedded database can be served; this one is at a server already");
   if (!isLoopback(host))
@@ -52,6 +53,9 @@ export async function serve(
   const known = new Secret(typeof token === "string" ? token : token.reveal());
   if (known.reveal().length < MIN_TOKEN)
     throw badOption(`the token is too short: use at least ${MIN_TOKEN} random characters`);
+
+  if (!Number.isInteger(port) || port < 0 || port > 65_535)
+    throw badOption(`port ${port} is not from 0 to 65535`);
 
   const isToken = (presented: string) => sameText(presented, known.reveal());
   const sockets = new Set<ServedSocket>();

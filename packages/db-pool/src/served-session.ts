@@ -29,6 +29,8 @@ const INVALID_PARAMS = -32602;
 const NOT_ALLOWED = -32002;
 
 const READS = new Set(["select", "info", "version", "ping", "let", "unset"]);
+/** The SDK gives a session back its variables before it signs in. They are the session's own. */
+const BEFORE_SIGN_IN = new Set(["let", "unset"]);
 const WRITES = new Set([
   "query",
   "create",
@@ -99,7 +101,7 @@ export class ServedSession {
     const { method } = request;
     if (!READS.has(method) && !WRITES.has(method))
       throw new Refusal(METHOD_NOT_FOUND, `Method not found: ${method}`);
-    if (!this.#allowed)
+    if (!this.#allowed && !BEFORE_SIGN_IN.has(method))
       throw new Refusal(
         NOT_ALLOWED,
         "IAM error: Not enough permissions to perform this action: sign in first",

@@ -21,6 +21,8 @@ export class ServedSocket {
   readonly #socket: WebSocket;
   readonly #engine: Engine;
   readonly #isToken: (text: string) => boolean;
+  #gone = false;
+  readonly #inFlight = new Set<Promise<void>>();
   readonly #sessions = new Map<string, Promise<ServedSession>>();
   /** Transactions begun here, each with what gives the write lane back. */
   readonly #transactions = new Map<string, { session: ServedSession; release: () => void }>();
@@ -38,7 +40,10 @@ export class ServedSocket {
       });
     });
     socket.on("error", () => socket.terminate());
-    socket.on("message", (data: Buffer) => void this.#receive(data));
+    socket.on("message", (data: Buffer) => {
+      const handling = this.#receive(data).finally(() => this.#inFlight.delete(handling));
+      this.#inFlight.add(handling);
+    });
   }
 
   disconnect(): void {
@@ -108,7 +113,9 @@ export class ServedSocket {
   async #detach(key: string): Promise<void> {
     const session = await this.#sessions.get(key);
     this.#sessions.delete(key);
-    await session?.end();
+    if (!session) return;
+    await this.#endWhatItBegan(session);
+    await session.end();
   }
 
   async #begin(session: ServedSession): Promise<Uint8Array> {
@@ -116,6 +123,7 @@ export class ServedSocket {
       throw new Refusal(INTERNAL, "IAM error: Not enough permissions to perform this action: sign in first");
     const release = (await this.#engine.lane?.hold()) ?? (() => {});
     try {
+      if (this.#gone) throw new Refusal(INTERNAL, "the connection is closed");
       const txn = await this.#engine.call({ method: "begin", session: session.id });
       this.#transactions.set(String(txn), { session, release });
       return encode(txn);
@@ -177,24 +185,38 @@ export class ServedSocket {
     if (!known) this.#socket.close(1008, "sign in first");
   }
 
-  /** N2. The KILLED of its last LIVE query is also what lets an engine with no other listeners rest. */
+  /** N2. What is known at once, which gives the write lane back; then whatever a request still under way began. */
   async #cleanUp(): Promise<void> {
-    const ended = [...this.#transactions].map(async ([txn, { session, release }]) => {
+    this.#gone = true;
+    await this.#endWhatItBegan();
+    while (this.#inFlight.size > 0) {
+      await Promise.race(this.#inFlight);
+      await this.#endWhatItBegan();
+    }
+    for (const session of await Promise.allSettled(this.#sessions.values())) {
+      if (session.status === "fulfilled") await session.value.end();
+    }
+  }
+
+  /** Cancels the transactions and kills the LIVE queries of one session, or of all. */
+  async #endWhatItBegan(only?: ServedSession): Promise<void> {
+    const cancelled = [...this.#transactions].map(async ([txn, { session, release }]) => {
+      if (only && session !== only) return;
+      this.#transactions.delete(txn);
       await this.#engine
         .call({ method: "cancel", params: [new Uuid(txn)], session: session.id })
         .catch(() => {});
       release();
     });
     const killed = [...this.#lives].map(async ([id, { session, stop }]) => {
+      if (only && session !== only) return;
+      this.#lives.delete(id);
       stop();
       await this.#engine
         .call({ method: "kill", params: [new Uuid(id)], session: session.id })
         .catch(() => {});
     });
-    await Promise.all([...ended, ...killed]);
-    for (const session of await Promise.allSettled(this.#sessions.values())) {
-      if (session.status === "fulfilled") await session.value.end();
-    }
+    await Promise.all([...cancelled, ...killed]);
   }
 }
 
