@@ -101,7 +101,7 @@ export class Engine implements Wire {
 
   onLive(id: Uuid, listener: (notification: Notification, raw: Uint8Array) => void): () => void {
     const stop = this.#live.listen(id, listener);
-    this.#listening ??= this.#pump().finally(() => (this.#listening = undefined));
+    this.#listening ??= this.#pump();
     return stop;
   }
 
@@ -148,6 +148,7 @@ export class Engine implements Wire {
       const notification = decode(raw);
       if (isNotification(notification)) this.#live.deliver(notification, raw);
     } while (this.#live.size > 0);
+    this.#listening = undefined; // at once: who listens next has to begin anew
   }
 }
 

@@ -5,14 +5,14 @@
 
 import { performance } from "node:perf_hooks";
 import { backoff } from "./backoff.ts";
-import { classify, isBystander } from "./classify.ts";
+import { classify, isBystander, unwrapped, type EngineFailure } from "./classify.ts";
 import { encode, Encoded } from "./codec.ts";
 import { sleep } from "./clock.ts";
 import { Deadline } from "./deadline.ts";
 import { DbError } from "./errors.ts";
 import type { Settings } from "./options.ts";
 import type { Source } from "./source.ts";
-import { renderTransaction, requireRunnable, type BoundText, type Statement } from "./surql.ts";
+import { isContained, renderTransaction, requireRunnable, type BoundText, type Statement } from "./surql.ts";
 import type { Telemetry } from "./telemetry.ts";
 import { isObject, protocolError, type Request } from "./wire.ts";
 
@@ -160,22 +160,28 @@ interface RawAnswer {
 
 /** The answer to one statement. */
 function readOne(answers: RawAnswer[]): unknown[] {
-  const [answer] = answers;
-  if (answer && answer.status !== "OK") throw classify({ ...answer, message: String(answer.result) });
-  return [answer?.result];
+  const failure = answers[0] && failureOf(answers[0]);
+  if (failure) throw classify(failure);
+  return [answers[0]?.result];
 }
 
 /** One answer a statement, between those of BEGIN and COMMIT. */
 function readAll(answers: RawAnswer[], statements: readonly Statement[]): unknown[] {
-  const failures = answers.map((answer) =>
-    answer.status === "OK" ? undefined : { ...answer, message: String(answer.result) },
-  );
+  const failures = answers.map(failureOf);
+  const complete = answers.length === statements.length + 2;
   const at = failures.findIndex((failure) => failure && !isBystander(failure));
   const failure = failures[at] ?? failures.find(Boolean);
-  const committed = answers.length === statements.length + 2 && failures.at(-1) === undefined;
-  if (failure) throw whereItFailed(classify(failure), at - 1, statements, committed);
-  if (answers.length === statements.length + 2) return answers.slice(1, -1).map((answer) => answer.result);
+  if (failure) {
+    const statement = statements[at - 1];
+    const error = classify(statement && isContained(statement) ? unwrapped(failure) : failure);
+    throw whereItFailed(error, at - 1, statements, complete && failures.at(-1) === undefined);
+  }
+  if (complete) return answers.slice(1, -1).map((answer) => answer.result);
   throw protocolError(`${answers.length - 2} answers to a transaction of ${statements.length} statements`);
+}
+
+function failureOf(answer: RawAnswer): EngineFailure | undefined {
+  return answer.status === "OK" ? undefined : { ...answer, message: String(answer.result) };
 }
 
 /** An error that the engine found no reason to cancel for leaves the others committed. */

@@ -193,6 +193,7 @@ export class ServedSocket {
       await Promise.race(this.#inFlight);
       await this.#endWhatItBegan();
     }
+    await this.#endWhatItBegan(); // begun while that went on
     for (const session of await Promise.allSettled(this.#sessions.values())) {
       if (session.status === "fulfilled") await session.value.end();
     }

@@ -160,8 +160,13 @@ const CONTAINING = new Set(["CREATE", "INSERT", "UPDATE", "UPSERT", "DELETE", "R
 /** RETURN where a statement begins, not as the clause of one; and what leaves a loop. */
 const LEAVES_EARLY = /(?:[({[;,:=|]|\b(?:then|else)\b)\s*(?:return|break|continue)\b/i;
 
+/** Whether `renderTransaction` puts it into a block of its own. */
+export function isContained(statement: Statement): boolean {
+  return CONTAINABLE.has(statement.keyword);
+}
+
 function contained(statement: Statement, text: string): string {
-  if (CONTAINABLE.has(statement.keyword)) return `{LET $_r={${text}\n};$_r}`;
+  if (isContained(statement)) return `{LET $_r={${text}\n};$_r}`;
   if (CONTAINING.has(statement.keyword) || !LEAVES_EARLY.test(statement.code)) return text;
   throw new DbError({
     code: "db.bad_statement",
