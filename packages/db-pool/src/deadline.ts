@@ -1,6 +1,9 @@
 import type { Clock } from "./clock.ts";
 import { DbError, type Outcome } from "./errors.ts";
 
+/** What a timer of Node can count; beyond it, it fires at once. */
+const MAX_LIMIT = 2 ** 31 - 1;
+
 /**
  * Bounds everything one call does: one timer, one abort listener, however many waits.
  * What is waiting when it ends is rejected with `db.timeout` or `db.cancelled`.
@@ -12,7 +15,14 @@ export class Deadline implements Disposable {
   readonly #cancelTimer: () => void;
   #ended: "db.timeout" | "db.cancelled" | undefined;
 
+  /** @throws `db.bad_option` for a limit that no timer keeps */
   constructor(clock: Clock, limit: number, signal?: AbortSignal) {
+    if (!(typeof limit === "number" && limit > 0 && limit <= MAX_LIMIT)) {
+      throw new DbError({
+        code: "db.bad_option",
+        message: `a timeout is a number of milliseconds above 0 and up to ${MAX_LIMIT}, not ${String(limit)}`,
+      });
+    }
     this.#limit = limit;
     this.#signal = signal;
     this.#cancelTimer = clock.after(limit, () => this.#end("db.timeout"));

@@ -1,6 +1,7 @@
 // A served session. Owns: what one client may do in one session of the engine.
 // G1. Until the client has shown who it is, nothing of it reaches the engine: there an anonymous session is an owner.
-// G2. Nothing that makes the engine abort is passed on.
+// G2. What is under way ends before the session becomes somebody else, or nobody: it was allowed as who it was then.
+// G3. Nothing that makes the engine abort is passed on.
 
 import { Uuid } from "surrealdb";
 import { decode, encode, Encoded } from "./codec.ts";
@@ -52,7 +53,11 @@ export class ServedSession {
   readonly id = Uuid.v4();
   readonly #engine: Engine;
   readonly #isToken: (text: string) => boolean;
+  readonly #underWay = new Set<Promise<unknown>>();
+  #becoming: Promise<unknown> = Promise.resolve();
   #allowed = false;
+  /** Signed in as a user of the engine, who has that user's rights; else as the owner, with the token. */
+  #isUser = false;
   /** A database chosen before signing in; to choose one is to make it, so that has to wait. */
   #chosen: unknown[] | undefined;
 
@@ -73,6 +78,21 @@ export class ServedSession {
     return this.#allowed;
   }
 
+  /** Does what only those may who have signed in, as who they are now (G1, G2). */
+  async act<T>(work: () => Promise<T>, beforeSignIn = false): Promise<T> {
+    await this.#becoming;
+    if (!this.#allowed && !beforeSignIn) {
+      throw new Refusal(
+        NOT_ALLOWED,
+        "IAM error: Not enough permissions to perform this action: sign in first",
+      );
+    }
+    const done = work();
+    const settled = done.catch(() => {}).finally(() => this.#underWay.delete(settled));
+    this.#underWay.add(settled);
+    return done;
+  }
+
   /** @returns the engine's answer, still encoded */
   async handle(request: RawRequest, inTransaction: boolean): Promise<Uint8Array> {
     switch (request.method) {
@@ -81,37 +101,49 @@ export class ServedSession {
       case "health":
         return this.#pass(request.method === "health" ? { ...request, method: "ping" } : request);
       case "use":
-        return this.#use(listOf(request.params));
+        return this.#become(() => this.#use(listOf(request.params)));
       case "authenticate":
-        return this.#authenticate(request);
+        return this.#become(() => this.#authenticate(request));
       case "signin":
       case "signup":
-        return this.#signIn(request);
+        return this.#become(() => this.#signIn(request));
       case "invalidate":
       case "reset":
-        this.#allowed = false; // the engine's session is anonymous now, which is an owner
-        this.#chosen = undefined;
-        return this.#pass(request);
+        return this.#become(() => this.#signOut(request));
       default:
-        return this.#act(request, inTransaction);
+        return this.#do(request, inTransaction);
     }
   }
 
-  async #act(request: RawRequest, inTransaction: boolean): Promise<Uint8Array> {
-    const { method } = request;
-    if (!READS.has(method) && !WRITES.has(method))
-      throw new Refusal(METHOD_NOT_FOUND, `Method not found: ${method}`);
-    if (!this.#allowed && !BEFORE_SIGN_IN.has(method))
-      throw new Refusal(
-        NOT_ALLOWED,
-        "IAM error: Not enough permissions to perform this action: sign in first",
-      );
-    const reads = READS.has(method) || (method === "query" && onlyReads(request.params));
-    if (reads || inTransaction) return this.#pass(request);
-    return this.#engine.write(() => this.#pass(request));
+  /** Runs alone: after what is under way, and before what comes later (G2). */
+  #become<T>(change: () => Promise<T>): Promise<T> {
+    const changed = this.#becoming.then(async () => {
+      await Promise.all(this.#underWay);
+      return change();
+    });
+    this.#becoming = changed.catch(() => {});
+    return changed;
   }
 
-  /** G2: the engine aborts when a database is chosen without a namespace. */
+  async #do(request: RawRequest, inTransaction: boolean): Promise<Uint8Array> {
+    const { method } = request;
+    const reads = READS.has(method) || (method === "query" && onlyReads(request.params));
+    if (!reads && !WRITES.has(method)) throw new Refusal(METHOD_NOT_FOUND, `Method not found: ${method}`);
+    const pass = () => this.#pass(request);
+    return this.act(
+      () => (reads || inTransaction ? pass() : this.#engine.write(pass)),
+      BEFORE_SIGN_IN.has(method),
+    );
+  }
+
+  #signOut(request: RawRequest): Promise<Uint8Array> {
+    this.#allowed = false; // the engine's session is anonymous from here on, which is an owner
+    this.#isUser = false;
+    this.#chosen = undefined;
+    return this.#pass(request);
+  }
+
+  /** G3: the engine aborts when a database is chosen without a namespace. */
   async #use([namespace, database]: unknown[]): Promise<Uint8Array> {
     if (
       ![namespace, database].every((name) => name === undefined || name === null || typeof name === "string")
@@ -129,7 +161,13 @@ export class ServedSession {
     return this.#choose();
   }
 
-  #choose(): Promise<Uint8Array> {
+  async #choose(): Promise<Uint8Array> {
+    if (this.#isUser && !(await this.#exists())) {
+      throw new Refusal(
+        NOT_ALLOWED,
+        "IAM error: Not enough permissions: there is no such namespace or database",
+      );
+    }
     const params = encode(this.#chosen ?? []);
     return this.#engine.write(() => this.#pass({ method: "use", params, txn: undefined }));
   }
@@ -138,6 +176,8 @@ export class ServedSession {
     const [token] = listOf(request.params);
     if (typeof token !== "string") throw new Refusal(INVALID_PARAMS, "authenticate takes a token");
     if (!this.#isToken(token)) return this.#signIn(request); // perhaps one that the engine granted
+    if (this.#isUser) await this.#pass({ method: "invalidate", params: undefined, txn: undefined });
+    this.#isUser = false;
     await this.#allow();
     return encode(null);
   }
@@ -145,8 +185,31 @@ export class ServedSession {
   /** Users and accesses that are defined in the database itself: the engine checks them, and from then on their rights. */
   async #signIn(request: RawRequest): Promise<Uint8Array> {
     const answer = await this.#pass(request);
-    if (!isErrorAnswer(answer)) await this.#allow();
+    if (isErrorAnswer(answer)) return answer;
+    this.#isUser = true;
+    await this.#allow();
     return answer;
+  }
+
+  /** In 3.0 the engine makes whatever is chosen, for anybody. Only the owner may do that here. */
+  async #exists(): Promise<boolean> {
+    const [namespace, database] = this.#chosen ?? [];
+    const session = Uuid.v4();
+    await this.#engine.call({ method: "attach", session });
+    try {
+      if (!names(await this.#ask(session, "INFO FOR ROOT", "namespaces")).includes(namespace)) return false;
+      if (database === undefined) return true;
+      await this.#engine.call({ method: "use", params: [namespace, undefined], session });
+      return names(await this.#ask(session, "INFO FOR NS", "databases")).includes(database);
+    } finally {
+      await this.#engine.call({ method: "detach", session });
+    }
+  }
+
+  async #ask(session: Uuid, text: string, key: string): Promise<unknown> {
+    const answers = await this.#engine.call({ method: "query", params: [text, {}], session });
+    const [answer] = Array.isArray(answers) ? (answers as unknown[]) : [];
+    return isObject(answer) && isObject(answer.result) ? answer.result[key] : undefined;
   }
 
   async #allow(): Promise<void> {
@@ -186,6 +249,10 @@ export function listOf(params: Uint8Array | undefined): unknown[] {
 function onlyReads(params: Uint8Array | undefined): boolean {
   const [text] = listOf(params);
   return typeof text === "string" && splitStatements(text).every((statement) => statement.readOnly);
+}
+
+function names(record: unknown): unknown[] {
+  return isObject(record) ? Object.keys(record) : [];
 }
 
 function entriesSaid([namespace, database]: unknown[]): [string, unknown][] {

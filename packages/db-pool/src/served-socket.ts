@@ -118,19 +118,19 @@ export class ServedSocket {
     await session.end();
   }
 
-  async #begin(session: ServedSession): Promise<Uint8Array> {
-    if (!session.allowed)
-      throw new Refusal(INTERNAL, "IAM error: Not enough permissions to perform this action: sign in first");
-    const release = (await this.#engine.lane?.hold()) ?? (() => {});
-    try {
-      if (this.#gone) throw new Refusal(INTERNAL, "the connection is closed");
-      const txn = await this.#engine.call({ method: "begin", session: session.id });
-      this.#transactions.set(String(txn), { session, release });
-      return encode(txn);
-    } catch (error) {
-      release();
-      throw error;
-    }
+  #begin(session: ServedSession): Promise<Uint8Array> {
+    return session.act(async () => {
+      const release = (await this.#engine.lane?.hold()) ?? (() => {});
+      try {
+        if (this.#gone) throw new Refusal(INTERNAL, "the connection is closed");
+        const txn = await this.#engine.call({ method: "begin", session: session.id });
+        this.#transactions.set(String(txn), { session, release });
+        return encode(txn);
+      } catch (error) {
+        release();
+        throw error;
+      }
+    });
   }
 
   async #finish(session: ServedSession, { method, params }: RawRequest): Promise<Uint8Array> {
