@@ -8,6 +8,7 @@ import { sleep, type Clock } from "./clock.ts";
 import { DbError } from "./errors.ts";
 import { HttpWire } from "./http.ts";
 import type { RemoteLocation, Settings } from "./options.ts";
+import { retryConflicts } from "./retry.ts";
 import { lostConnection, Socket } from "./socket.ts";
 import { isObject, protocolError, type Wire } from "./wire.ts";
 
@@ -34,7 +35,10 @@ export async function connect(
   try {
     await requireSupported(wire);
     await signIn(wire, settings);
-    if (wire.stateful) await wire.call({ method: "use", params: [settings.namespace, settings.database] });
+    if (wire.stateful) {
+      const use = { method: "use", params: [settings.namespace, settings.database] };
+      await retryConflicts(settings.clock, () => wire.call(use));
+    }
     await wire.call({ method: "query", params: ["RETURN true", {}] });
   } catch (error) {
     wire.destroy();

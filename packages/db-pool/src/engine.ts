@@ -3,7 +3,8 @@
 // E2. No call reaches an engine that is closing: it would abort the whole process.
 // E3. A folder that cannot be opened is told at once and in words, never by a hang.
 
-import { realpathSync } from "node:fs";
+import { existsSync, realpathSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import type { Uuid } from "surrealdb";
 import { classify } from "./classify.ts";
 import { sleep, systemClock } from "./clock.ts";
@@ -50,6 +51,7 @@ const KILLED_WITHIN_MS = 1_000;
 
 export class Engine implements Wire {
   readonly kind: EmbeddedKind;
+  readonly sync: string | undefined;
   readonly stateful = true;
   readonly lane: WriteLane | undefined;
   readonly lost: Promise<DbError>;
@@ -65,8 +67,9 @@ export class Engine implements Wire {
   /** Set while the last user leaves; who opens the folder meanwhile waits for it. */
   closing: Promise<void> | undefined;
 
-  constructor(kind: EmbeddedKind, native: NativeEngine, onFreed: () => void) {
+  constructor({ kind, sync }: EmbeddedLocation, native: NativeEngine, onFreed: () => void) {
     this.kind = kind;
+    this.sync = sync;
     this.#native = native;
     this.#onFreed = onFreed;
     this.lane = kind === "rocksdb" ? undefined : new WriteLane();
@@ -120,9 +123,9 @@ export class Engine implements Wire {
   async #close(): Promise<void> {
     while (this.#inFlight > 0) await new Promise<void>((resolve) => (this.#whenIdle = resolve));
     if (this.#users > 0) return; // somebody came while we waited
-    // RocksDB keeps its lock until the process ends, whatever is freed (surrealdb.js#582). So its engine stays, asleep
-    // and holding nothing that keeps the process alive, and a later open of the folder wakes it.
-    if (this.kind === "rocksdb" && (await this.#fellSilent())) return;
+    // RocksDB keeps its lock until the process ends, whatever is freed, and SurrealKV for a while (surrealdb.js#582, #592).
+    // So the engine stays, asleep and holding nothing that keeps the process alive, and a later open of the folder wakes it.
+    if (this.kind !== "mem" && (await this.#fellSilent())) return;
     this.#freed = true;
     this.#native.free();
     this.#onFreed();
@@ -161,19 +164,21 @@ const engines = new Map<string, Promise<Engine>>();
  */
 export async function openEngine(location: EmbeddedLocation): Promise<Engine> {
   if (location.kind === "mem") {
-    const engine = new Engine("mem", await native(location), () => {});
+    const engine = new Engine(location, await native(location), () => {});
     engine.retain();
     return engine;
   }
+  const folder = canonical(location.folder);
+  const key = `${location.kind}:${folder}`;
   for (;;) {
-    const key = `${location.kind}:${canonical(location.folder)}`;
     let opening = engines.get(key);
     if (!opening) {
-      opening = open(location, () => engines.delete(key));
+      opening = open({ ...location, folder }, () => engines.delete(key));
       engines.set(key, opening);
       opening.catch(() => engines.delete(key));
     }
     const engine = await opening;
+    if (engine.sync !== location.sync) throw otherSync(location, engine);
     if (!engine.closing) {
       engine.retain();
       return engine;
@@ -185,7 +190,7 @@ export async function openEngine(location: EmbeddedLocation): Promise<Engine> {
 async function open(location: EmbeddedLocation, forget: () => void): Promise<Engine> {
   const lock = takeLock(location.folder, new Date());
   try {
-    return new Engine(location.kind, await native(location), () => {
+    return new Engine(location, await native(location), () => {
       lock.release();
       forget();
     });
@@ -212,11 +217,18 @@ async function native({ kind, folder, sync }: EmbeddedLocation): Promise<NativeE
   }
 }
 
-/** So that two names of one folder find one engine. The folder may not exist yet. */
+/** One name for a folder, whichever way it was named; it need not exist yet, and what is above it may be a link. */
 function canonical(folder: string): string {
-  try {
-    return realpathSync(folder);
-  } catch {
-    return folder;
-  }
+  if (existsSync(folder)) return realpathSync(folder);
+  const parent = dirname(folder);
+  return parent === folder ? folder : join(canonical(parent), basename(folder));
+}
+
+function otherSync({ kind, folder, sync = "every" }: EmbeddedLocation, engine: Engine): DbError {
+  return new DbError({
+    code: "db.bad_option",
+    message:
+      `${kind}://${folder} was opened in this process with sync=${engine.sync ?? "every"}, and not with sync=${sync}: ` +
+      "it stays as it was opened until the process ends",
+  });
 }

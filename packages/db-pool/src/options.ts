@@ -1,4 +1,4 @@
-import { isAbsolute, resolve } from "node:path";
+import { resolve } from "node:path";
 import { z } from "zod";
 import { systemClock, type Clock } from "./clock.ts";
 import type { EmbeddedLocation } from "./engine.ts";
@@ -167,7 +167,7 @@ function embedded(kind: "rocksdb" | "surrealkv", rest: string, url: string): Loc
       "rocksdb with a sync interval loses acknowledged writes when the process is killed; write every or never",
     );
   }
-  return { kind, folder: isAbsolute(path) ? path : resolve(path), sync, url };
+  return { kind, folder: resolve(path), sync, url };
 }
 
 function remote(text: string, insecure: boolean): RemoteLocation {

@@ -4,21 +4,17 @@
 // D3. Every error says whether the call may have taken effect, and which statement truly failed.
 
 import { performance } from "node:perf_hooks";
-import { backoff } from "./backoff.ts";
 import { classify, isBystander, unwrapped, type EngineFailure } from "./classify.ts";
 import { encode, Encoded } from "./codec.ts";
 import { sleep } from "./clock.ts";
 import { Deadline } from "./deadline.ts";
 import { DbError } from "./errors.ts";
 import type { Settings } from "./options.ts";
+import { MAX_RETRIES, retryDelay } from "./retry.ts";
 import type { Source } from "./source.ts";
 import { isContained, renderTransaction, requireRunnable, type BoundText, type Statement } from "./surql.ts";
 import type { Telemetry } from "./telemetry.ts";
 import { isObject, protocolError, type Request } from "./wire.ts";
-
-/** Conflicts on one hot row sort themselves out in a few tries; so many mean that something is wrong. */
-const MAX_RETRIES = 100;
-const RETRY_DELAY = { first: 1, max: 50 };
 
 export interface CallOptions {
   /** Ends the call early with `db.cancelled`. What it did until then is told by the error's `outcome`. */
@@ -132,7 +128,7 @@ export class Queryable {
   }
 
   async #pause(attempt: number, error: DbError, deadline: Deadline): Promise<void> {
-    const delay = backoff(attempt - 1, RETRY_DELAY);
+    const delay = retryDelay(attempt - 1);
     this.telemetry.emit("retry", { attempt, delay, error: error.code });
     await deadline.guard(
       sleep(this.settings.clock, delay),

@@ -5,6 +5,7 @@ import type { Deadline } from "./deadline.ts";
 import type { Engine } from "./engine.ts";
 import { closedError, DbError, doubleReleaseError, type Outcome } from "./errors.ts";
 import type { Settings } from "./options.ts";
+import { retryConflicts } from "./retry.ts";
 import type { Lease, Pool, PoolStats } from "./pool.ts";
 import type { Request, Wire } from "./wire.ts";
 
@@ -96,9 +97,8 @@ export class EmbeddedSource implements DatabaseSource {
   async #begin(session: Uuid): Promise<void> {
     const { namespace, database } = this.#settings;
     await this.#engine.call({ method: "attach", session });
-    await this.#engine.write(() =>
-      this.#engine.call({ method: "use", params: [namespace, database], session }),
-    );
+    const use = () => this.#engine.call({ method: "use", params: [namespace, database], session });
+    await retryConflicts(this.#settings.clock, () => this.#engine.write(use)); // it makes them, if they are new
   }
 
   async #send(request: Request, deadline: Deadline, readOnly: boolean): Promise<unknown> {
