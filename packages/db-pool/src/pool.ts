@@ -112,7 +112,14 @@ export class Pool {
     const waiter = { resolve, reject };
     const since = clock.now();
     this.#waiting.push(waiter);
-    const cancel = clock.after(acquireTimeout, () => reject(this.#timeout()));
+    const leave = () => {
+      const at = this.#waiting.indexOf(waiter);
+      if (at !== -1) this.#waiting.splice(at, 1);
+    };
+    const cancel = clock.after(acquireTimeout, () => {
+      leave(); // before anybody can give it a connection that it would not take
+      reject(this.#timeout());
+    });
     this.#grow();
     try {
       const lease = await deadline.guard(promise, "waiting for a connection", () => "not_applied");
@@ -127,8 +134,7 @@ export class Pool {
       throw error;
     } finally {
       cancel();
-      const at = this.#waiting.indexOf(waiter);
-      if (at !== -1) this.#waiting.splice(at, 1);
+      leave();
     }
   }
 
@@ -186,12 +192,10 @@ export class Pool {
       this.#wanted > 0
     ) {
       this.#opening++;
-      this.#open()
-        .finally(() => this.#opening--)
-        .then(
-          (wire) => (this.#closing ? wire.destroy() : this.#welcome(wire)),
-          (error: DbError) => this.#failed(error),
-        );
+      this.#open().then(
+        (wire) => this.#opened(wire),
+        (error: DbError) => this.#failed(error),
+      );
     }
   }
 
@@ -202,7 +206,14 @@ export class Pool {
     );
   }
 
+  #opened(wire: Wire): void {
+    this.#opening--;
+    if (this.#closing) wire.destroy();
+    else this.#welcome(wire);
+  }
+
   #failed(error: DbError): void {
+    this.#opening--;
     this.#lastFailure = error;
     this.#telemetry.emit("connection", { state: "failed", reason: error.message });
     if (this.#closing || this.#cancelRetry) return;
