@@ -50,8 +50,9 @@ const RULES: Rule[] = [
     when: /^(?:Found [^]* for field |Found field |Found changed value|Couldn't coerce value for field )/,
     code: "db.invalid_field",
   },
+  { when: /^The session has expired/, code: "db.session_expired", more: retryable },
   {
-    when: /^(?:There was a problem with authentication|Invalid(?:Token|Auth)|The (?:token|session) has expired)/,
+    when: /^(?:There was a problem with authentication|Invalid(?:Token|Auth)|The token has expired)/,
     code: "db.auth_failed",
   },
   {

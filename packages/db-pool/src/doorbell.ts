@@ -117,9 +117,9 @@ export class DoorbellBoard {
 
   async close(): Promise<void> {
     this.#end.abort();
+    await this.#ear?.hangUp(); // first: a server that is silent would not answer to KILL
     const bells = [...this.#tables.values()].flatMap((table) => [...table.bells]);
     await Promise.all(bells.map((bell) => bell.close()));
-    await this.#ear?.hangUp();
   }
 
   /** Connects, arms every table, rings for what was missed, and does so again whenever the wire is lost. */

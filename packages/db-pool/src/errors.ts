@@ -60,6 +60,7 @@ export type DbErrorCode =
   | "db.engine"
   // try again
   | "db.conflict"
+  | "db.session_expired"
   | "db.pool_timeout"
   | "db.pool_full"
   | "db.unreachable"

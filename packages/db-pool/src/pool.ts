@@ -12,6 +12,8 @@ import type { Settings } from "./options.ts";
 import type { Telemetry } from "./telemetry.ts";
 import type { Wire } from "./wire.ts";
 
+const RECONNECT = { first: 500, max: 5_000 };
+
 /** A connection on loan. It is given back once, one way or the other; a second time throws `db.double_release`. */
 export interface Lease {
   readonly wire: Wire;
@@ -180,6 +182,7 @@ export class Pool {
   async #dropWhenLost(wire: Wire): Promise<void> {
     const reason = await wire.lost;
     if (!this.#closing) this.#telemetry.emit("connection", { state: "lost", reason: reason.message });
+    if (this.#waiting.length === 0) this.#pause(); // all clients of this server have just lost theirs, too
     this.#drop(wire);
   }
 
@@ -216,8 +219,13 @@ export class Pool {
     this.#opening--;
     this.#lastFailure = error;
     this.#telemetry.emit("connection", { state: "failed", reason: error.message });
+    if (!error.retryable) for (const waiter of this.#waiting.splice(0)) waiter.reject(error); // waiting would not help
+    this.#pause();
+  }
+
+  #pause(): void {
     if (this.#closing || this.#cancelRetry) return;
-    this.#cancelRetry = this.#settings.clock.after(backoff(this.#failures++), () => {
+    this.#cancelRetry = this.#settings.clock.after(backoff(this.#failures++, RECONNECT), () => {
       this.#cancelRetry = undefined;
       this.#grow();
     });

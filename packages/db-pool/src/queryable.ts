@@ -88,7 +88,7 @@ export class Queryable {
     const began = performance.now();
     let failed: DbError | undefined;
     try {
-      return await this.#attempt(call, options);
+      return await this.#source.inFlight.run(() => this.#attempt(call, options));
     } catch (error) {
       failed = error as DbError;
       throw call.attempts > 1
@@ -206,7 +206,11 @@ function encodeBindings(bindings: Record<string, unknown>): Encoded {
 }
 
 function mayRepeat(error: DbError, readOnly: boolean): boolean {
-  return error.code === "db.conflict" || (readOnly && error.code === "db.connection_lost");
+  return (
+    error.code === "db.conflict" ||
+    error.code === "db.session_expired" ||
+    (readOnly && error.code === "db.connection_lost")
+  );
 }
 
 /** Of a read there is no effect to wonder about. */

@@ -3,7 +3,8 @@ import { sleep } from "./clock.ts";
 import { authenticate } from "./connection.ts";
 import type { Deadline } from "./deadline.ts";
 import type { Engine } from "./engine.ts";
-import { closedError, DbError, doubleReleaseError, type Outcome } from "./errors.ts";
+import { DbError, doubleReleaseError, type Outcome } from "./errors.ts";
+import { InFlight } from "./in-flight.ts";
 import type { Settings } from "./options.ts";
 import { retryConflicts } from "./retry.ts";
 import type { Lease, Pool, PoolStats } from "./pool.ts";
@@ -11,6 +12,8 @@ import type { Request, Wire } from "./wire.ts";
 
 /** Where requests go: some wire that is free, or one that is held. */
 export interface Source {
+  /** The calls under way, with their pauses and retries. */
+  readonly inFlight: InFlight;
   /** Sends one request, within `deadline`, and never twice. */
   send(request: Request, deadline: Deadline, readOnly: boolean): Promise<unknown>;
 }
@@ -37,9 +40,7 @@ export class EmbeddedSource implements DatabaseSource {
   readonly #engine: Engine;
   readonly #settings: Settings;
   readonly session = Uuid.v4();
-  #inFlight = 0;
-  #whenIdle: (() => void) | undefined;
-  #closed = false;
+  readonly inFlight = new InFlight();
 
   constructor(engine: Engine, settings: Settings) {
     this.#engine = engine;
@@ -47,7 +48,7 @@ export class EmbeddedSource implements DatabaseSource {
   }
 
   get stats(): PoolStats {
-    return { idle: 1, lent: 0, opening: 0, waiting: this.#inFlight };
+    return { idle: 1, lent: 0, opening: 0, waiting: this.inFlight.count };
   }
 
   async start(deadline: Deadline): Promise<void> {
@@ -59,11 +60,11 @@ export class EmbeddedSource implements DatabaseSource {
   }
 
   async hold(): Promise<HeldWire> {
-    if (this.#closed) throw closedError();
     let over = false;
     return {
-      call: (request) => this.#count(() => this.#engine.call(request)),
+      call: (request) => this.inFlight.run(() => this.#engine.call(request)),
       source: (session) => ({
+        inFlight: this.inFlight,
         send: (request, deadline, readOnly) => this.#send({ ...request, session }, deadline, readOnly),
       }),
       begin: (session) => this.#begin(session),
@@ -82,14 +83,13 @@ export class EmbeddedSource implements DatabaseSource {
 
   /** After `deadline` it no longer waits, but the engine still does: one that is freed under a call aborts the process. */
   async close(deadline: number): Promise<void> {
-    this.#closed = true;
     const late = new AbortController();
     const leaving = this.#leave().finally(() => late.abort());
     await Promise.race([leaving, sleep(this.#settings.clock, deadline, late.signal)]);
   }
 
   async #leave(): Promise<void> {
-    while (this.#inFlight > 0) await new Promise<void>((resolve) => (this.#whenIdle = resolve));
+    await this.inFlight.drain();
     await this.#engine.call({ method: "detach", session: this.session });
     await this.#engine.release();
   }
@@ -108,23 +108,14 @@ export class EmbeddedSource implements DatabaseSource {
       sent = true;
       return this.#engine.call(request);
     };
-    const answer = this.#count(() => (readOnly ? send() : this.#engine.write(send)));
+    const answer = readOnly ? send() : this.#engine.write(send);
     return deadline.guard(answer, "waiting for the answer", () => outcomeOf(sent, readOnly));
-  }
-
-  async #count<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#closed) throw closedError();
-    this.#inFlight++;
-    try {
-      return await work();
-    } finally {
-      if (--this.#inFlight === 0) this.#whenIdle?.();
-    }
   }
 }
 
 /** A pool of connections to a server: a request borrows one. */
 export class PooledSource implements DatabaseSource {
+  readonly inFlight = new InFlight();
   readonly #pool: Pool;
   readonly #settings: Settings;
 
@@ -160,20 +151,24 @@ export class PooledSource implements DatabaseSource {
         message: "HTTP has no sessions: use a ws:// or wss:// URL",
       });
     }
-    return held(lease, this.#settings);
+    return held(lease, this.#settings, this.inFlight);
   }
 
   holding<T>(work: () => Promise<T>): Promise<T> {
     return this.#pool.holding(work);
   }
 
-  close(deadline: number): Promise<void> {
-    return this.#pool.close(deadline);
+  /** Lets what is under way end, waits and retries included, and then ends the connections; at `deadline` in any case. */
+  async close(deadline: number): Promise<void> {
+    const drained = new AbortController();
+    const draining = this.inFlight.drain().finally(() => drained.abort());
+    await Promise.race([draining, sleep(this.#settings.clock, deadline, drained.signal)]);
+    await this.#pool.close(drained.signal.aborted ? deadline : 0);
   }
 }
 
 /** A lent connection with a session of its own on it. After trouble it is not given back but thrown away. */
-function held(lease: Lease, settings: Settings): HeldWire {
+function held(lease: Lease, settings: Settings, inFlight: InFlight): HeldWire {
   const { wire } = lease;
   let clean = true;
   const watched = async <T>(work: Promise<T>): Promise<T> => {
@@ -187,6 +182,7 @@ function held(lease: Lease, settings: Settings): HeldWire {
   return {
     call: (request) => watched(wire.call(request)),
     source: (session) => ({
+      inFlight,
       send: (request, deadline, readOnly) =>
         watched(sendOver(wire, { ...request, session }, deadline, readOnly)),
     }),
@@ -222,6 +218,13 @@ function outcomeOf(sent: boolean, readOnly: boolean): Outcome {
 function isClean(error: unknown): boolean {
   if (!(error instanceof DbError)) return false;
   return !(
-    ["db.timeout", "db.cancelled", "db.connection_lost", "db.undecodable", "db.auth_failed"] as string[]
+    [
+      "db.timeout",
+      "db.cancelled",
+      "db.connection_lost",
+      "db.undecodable",
+      "db.auth_failed",
+      "db.session_expired",
+    ] as string[]
   ).includes(error.code);
 }
