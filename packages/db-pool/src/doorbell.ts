@@ -90,6 +90,7 @@ export class DoorbellBoard {
   readonly #tables = new Map<string, Table>();
   #ear: Ear | undefined;
   #started = false;
+  readonly #arming = new Set<Promise<void>>();
   readonly #end = new AbortController();
 
   /** @param connect makes a wire to listen on; undefined where notifications cannot be heard, and ticks must do */
@@ -120,6 +121,7 @@ export class DoorbellBoard {
     await this.#ear?.hangUp(); // first: a server that is silent would not answer to KILL
     const bells = [...this.#tables.values()].flatMap((table) => [...table.bells]);
     await Promise.all(bells.map((bell) => bell.close()));
+    await Promise.all(this.#arming); // a LIVE query that was just being made is killed there
   }
 
   /** Connects, arms every table, rings for what was missed, and does so again whenever the wire is lost. */
@@ -170,7 +172,10 @@ export class DoorbellBoard {
 
   /** A wire that fails while arming is given up; the loop makes another. */
   #armInBackground(ear: Ear, name: string, table: Table): void {
-    this.#arm(ear, name, table).catch(() => ear.wire.destroy());
+    const arming = this.#arm(ear, name, table)
+      .catch(() => ear.hangUp())
+      .finally(() => this.#arming.delete(arming));
+    this.#arming.add(arming);
   }
 
   async #disarm(table: Table): Promise<void> {

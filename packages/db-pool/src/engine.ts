@@ -108,9 +108,8 @@ export class Engine implements Wire {
     return stop;
   }
 
-  destroy(): void {
-    void this.release();
-  }
+  /** It is left with `release`: others may be using it. */
+  destroy(): void {}
 
   /** Leaves the engine. The last to leave waits for the calls in flight, then closes it. */
   async release(): Promise<void> {

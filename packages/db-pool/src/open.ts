@@ -110,8 +110,9 @@ function callerOf(ours: (...args: never[]) => unknown): string {
 }
 
 /** What was opened wrongly is the caller's line: that is what the error points to, not the insides of this package. */
-function seenFrom(caller: string, error: unknown): unknown {
-  if (!(error instanceof DbError)) return error;
+function seenFrom(caller: string, thrown: unknown): unknown {
+  if (!(thrown instanceof DbError)) return thrown;
+  const error = thrown.with({ outcome: "not_applied" }); // to open writes nothing of the caller's
   error.stack = `${error.name}: ${error.message}${caller}`;
   if (error.cause instanceof Error) error.cause.stack = `${error.cause.name}: ${error.cause.message}`;
   return error;

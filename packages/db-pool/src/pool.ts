@@ -46,6 +46,7 @@ export class Pool {
   #failures = 0;
   #lastFailure: DbError | undefined;
   #cancelRetry: (() => void) | undefined;
+  #cancelRefill: (() => void) | undefined;
   #closing: PromiseWithResolvers<void> | undefined;
 
   constructor(settings: Settings, open: () => Promise<Wire>, telemetry: Telemetry) {
@@ -97,6 +98,7 @@ export class Pool {
     if (this.#closing) return this.#closing.promise;
     this.#closing = Promise.withResolvers();
     this.#cancelRetry?.();
+    this.#cancelRefill?.();
     for (const waiter of this.#waiting.splice(0)) waiter.reject(closedError());
     const cancel = this.#settings.clock.after(deadline, () => this.#end());
     if (this.#lent.size === 0) this.#end();
@@ -168,7 +170,17 @@ export class Pool {
     const at = this.#idle.indexOf(wire);
     if (at !== -1) this.#idle.splice(at, 1);
     if (this.#closing && this.#lent.size === 0) this.#end();
-    this.#grow();
+    if (this.#waiting.length > 0) this.#grow();
+    else this.#refillSoon();
+  }
+
+  /** Not at once: the other clients of a server lose theirs in the same moment. */
+  #refillSoon(): void {
+    if (this.#closing || this.#cancelRefill) return;
+    this.#cancelRefill = this.#settings.clock.after(backoff(0, RECONNECT), () => {
+      this.#cancelRefill = undefined;
+      this.#grow();
+    });
   }
 
   #welcome(wire: Wire): void {
@@ -182,7 +194,6 @@ export class Pool {
   async #dropWhenLost(wire: Wire): Promise<void> {
     const reason = await wire.lost;
     if (!this.#closing) this.#telemetry.emit("connection", { state: "lost", reason: reason.message });
-    if (this.#waiting.length === 0) this.#pause(); // all clients of this server have just lost theirs, too
     this.#drop(wire);
   }
 

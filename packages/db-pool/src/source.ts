@@ -60,6 +60,10 @@ export class EmbeddedSource implements DatabaseSource {
   }
 
   async hold(): Promise<HeldWire> {
+    return this.inFlight.run(async () => this.#held());
+  }
+
+  #held(): HeldWire {
     let over = false;
     return {
       call: (request) => this.inFlight.run(() => this.#engine.call(request)),
@@ -143,7 +147,7 @@ export class PooledSource implements DatabaseSource {
   }
 
   async hold(deadline: Deadline): Promise<HeldWire> {
-    const lease = await this.#pool.acquire(deadline);
+    const lease = await this.inFlight.run(() => this.#pool.acquire(deadline));
     if (!lease.wire.stateful) {
       lease.release();
       throw new DbError({

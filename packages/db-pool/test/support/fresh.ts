@@ -4,6 +4,9 @@ import { join } from "node:path";
 import { freshNames } from "@sentient/testkit";
 import { afterAll, onTestFinished } from "vitest";
 import { type Database, type DatabaseOptions, openDatabase } from "../../src/index.ts";
+import { compareWholeValues } from "./same-value.ts";
+
+compareWholeValues();
 
 const folders: string[] = [];
 let engineFolder: Promise<string> | undefined;
