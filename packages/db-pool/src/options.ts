@@ -134,7 +134,10 @@ function locate(url: string, insecure: boolean): Location {
   const [, scheme, rest] = /^([a-z]+):\/\/(.*)$/s.exec(url) ?? [];
   switch (scheme) {
     case "mem":
-      if (rest) throw badUrl(`mem:// takes no path, and keeps nothing; for a folder write rocksdb://${rest}`);
+      if (rest)
+        throw badUrl(
+          `mem:// takes no path, and keeps nothing; for a folder write rocksdb://${withoutCredentials(rest)}`,
+        );
       return { kind: "mem", folder: "", url };
     case "rocksdb":
     case "surrealkv":
@@ -181,8 +184,8 @@ function remote(text: string, insecure: boolean): RemoteLocation {
       `${url.protocol}//${url.host} would send credentials and data in the clear: use ${url.protocol === "ws:" ? "wss" : "https"}:// (or insecure: true inside a trusted network)`,
     );
   }
-  if (url.pathname === "/" || url.pathname === "") url.pathname = "/rpc";
-  else if (!url.pathname.endsWith("/rpc")) url.pathname = `${url.pathname.replace(/\/$/, "")}/rpc`;
+  const path = url.pathname.replace(/\/$/, "");
+  url.pathname = path.endsWith("/rpc") ? path : `${path}/rpc`;
   return { kind: url.protocol.startsWith("ws") ? "ws" : "http", url: url.toString() };
 }
 
@@ -235,5 +238,5 @@ function badUrl(message: string): DbError {
 }
 
 function withoutCredentials(url: string): string {
-  return url.replace(/\/\/[^/@]*@/, "//…@");
+  return url.replace(/^([a-z]+:\/\/)?.*@/s, "$1…@");
 }

@@ -1,5 +1,6 @@
 // Writers side by side: what each store keeps of what it acknowledged, and which conflicts it tells of.
 
+import { until } from "@sentient/testkit";
 import { Duration, type Uuid } from "surrealdb";
 import { describe, expect, test } from "vitest";
 import { classify } from "../../src/classify.ts";
@@ -140,9 +141,10 @@ describe.for(EVERYWHERE)("a conflict on %s says that it can be retried", (kind) 
     await using engine = await open(kind);
     await engine.run("CREATE tally:one SET n = 0");
     const holding = (hold: string) => engine.run(text, { hold: new Duration(hold) });
-    const [short, long] = [holding("50ms"), holding("200ms").catch((error: Error) => error)];
-    await short;
-    const conflict = (await long) as Error;
+    const conflict = await until(async () => {
+      const [, later] = await Promise.allSettled([holding("50ms"), holding("150ms")]);
+      return later.status === "rejected" && (later.reason as Error);
+    });
     expect(conflict).toHaveProperty("message", expect.stringContaining("can be retried"));
     expect(classify(conflict)).toMatchObject({ code: "db.conflict", retryable: true });
   });
