@@ -190,7 +190,7 @@ export class DoorbellBoard {
 
 /** The id of a new LIVE query; undefined if there is no such table. */
 async function live({ wire, session }: Ear, table: string): Promise<Uuid | undefined> {
-  const [answer] = await query(wire, session, `LIVE SELECT * FROM \`${table}\``);
+  const [answer] = await query(wire, session, `LIVE SELECT * FROM \`${table.replace(/[\\`]/g, "\\$&")}\``);
   if (answer?.status === "OK") return answer.result as Uuid;
   if (classify({ message: String(answer?.result) }).code === "db.not_found") return undefined;
   throw new Error(String(answer?.result));

@@ -187,6 +187,21 @@ describe.each(places)("$where", ({ open }) => {
     expect(await ended).toBe("tick");
   });
 
+  test("two who wait at one bell are both woken", { timeout: 5_000 }, async () => {
+    const { db, owner } = await withTable(await open());
+    const [bell] = await listening(db, door);
+    const waiting = [bell.next(), bell.next()];
+    await owner.query(surql`CREATE ${door}`);
+    expect(await Promise.all(waiting)).toEqual(["live", "live"]);
+    expect(await hasRung(bell)).toBe(false);
+  });
+
+  test("a database that is closed hangs no more bells", async () => {
+    const { db } = await open();
+    await db.close();
+    expect(() => db.watch(door)).toThrow(expect.objectContaining({ code: "db.closed" }));
+  });
+
   test("who throws when the bell rings breaks neither it nor another", async () => {
     const { db, owner } = await withTable(await open());
     const [bell, other] = await listening(db, door, door);
@@ -332,6 +347,26 @@ describe("after a gap in hearing", () => {
     await until(async () => (await livesOn(owner, "bell")) === 1, {
       what: "the LIVE queries of lost connections to end",
     });
+  });
+
+  test("every bell rings, and hears again: the line was silent for a while", async () => {
+    const { owner, port } = await servedHere();
+    await owner.query(surql`DEFINE TABLE bell`);
+    const proxy = await tcpProxy({ port });
+    onTestFinished(() => proxy.close());
+    const url = `ws://${proxy.host}:${proxy.port}`;
+    const db = await clientOf(owner, { url, heartbeat: 200, connectTimeout: 300 });
+    const [bell] = await listening(db, door);
+    let noticed = false;
+    db.on("connection", ({ state }) => void (noticed ||= state === "lost"));
+    proxy.blackHole();
+    await owner.query(surql`CREATE ${door} SET n = 1`);
+    await until(() => noticed, { what: "the silence to be noticed" });
+    proxy.reset();
+    proxy.pass();
+    expect(await bell.next()).toBe("gap");
+    await owner.query(surql`UPDATE ${door} SET n = 2`);
+    expect(await bell.next()).toBe("live");
   });
 
   test("every bell rings, and hears again: the server was killed and started again", async () => {

@@ -104,7 +104,11 @@ describe("a server that is killed while eight writers write", () => {
     acknowledge();
   };
 
-  async function writeThroughKills(kills: number, write: WritePair) {
+  async function writeThroughKills(
+    kills: number,
+    write: WritePair,
+    end: (engine: ServedEngine) => Promise<void> = (engine) => engine.kill(),
+  ) {
     const random = seeded();
     const engine = await engineElsewhere();
     const db = await opened({ url: engine.url, token: engine.token, poolSize: 8 });
@@ -126,7 +130,7 @@ describe("a server that is killed while eight writers write", () => {
     for (let kill = 0; kill < kills; kill++) {
       await more(random.int(150) + 10);
       const before = unknown;
-      await engine.kill();
+      await end(engine);
       await engine.restart();
       const restarted = performance.now();
       await more(1);
@@ -168,6 +172,11 @@ describe("a server that is killed while eight writers write", () => {
       expect(Math.max(...resumedAfter)).toBeLessThan(5_000);
     },
   );
+
+  test("that is only told to stop ends well, however busy, and loses and halves nothing either", async () => {
+    const { db, acknowledged } = await writeThroughKills(3, inOneTransaction, (engine) => engine.close());
+    await requirePairs(db, acknowledged);
+  });
 
   test("control: the check fails of a writer who acknowledges before the database has", async () => {
     const { db, acknowledged } = await writeThroughKills(3, async (db, place, acknowledge) => {
@@ -258,6 +267,41 @@ describe("a server that falls silent without closing anything", () => {
     expect(performance.now() - began).toBeLessThan(1_500);
     expect(await inFlight).toMatchObject({ error: { outcome: "unknown" } });
   });
+});
+
+test("a session whose connection is lost says so, and its release leaves the pool whole", async () => {
+  const line = await lineToServer();
+  const db = await clientOf(line, { poolSize: 1 });
+  for (let round = 0; round < 5; round++) {
+    const session = await db.acquire();
+    await session.set("mine", round);
+    const query = endingOf(session.query(surql`RETURN [$mine, sleep(100ms)]`));
+    await until(() => db.stats.lent === 1);
+    line.proxy.reset();
+    expect(await query).toMatchObject({ error: { code: "db.connection_lost" } });
+    expect(await endingOf(session.query(surql`RETURN 1`))).toMatchObject({
+      error: { code: "db.connection_lost" },
+    });
+    await session.release();
+    expect(await failureOf(() => session.release())).toMatchObject({ code: "db.double_release" });
+    expect(await db.query(surql`RETURN $mine`)).toBeUndefined(); // on the one connection that the pool may have
+  }
+  expect(db.stats).toEqual({ idle: 1, lent: 0, opening: 0, waiting: 0 });
+});
+
+test("over HTTP, too, a silent server ends calls in time, and the same database goes on afterwards", async () => {
+  const line = await lineToServer();
+  const db = await opened({ url: line.url.replace("ws:", "http:"), token: TOKEN, ...line.names });
+  await line.owner.query(surql`CREATE counter:x SET n = 0`);
+  line.proxy.blackHole();
+  const [write, read] = await Promise.all([
+    endingOf(db.query(surql`UPDATE ONLY counter:x SET n += 1`, { timeout: 500 })),
+    endingOf(db.query(surql`SELECT * FROM counter`, { timeout: 500 })),
+  ]);
+  expect(write).toMatchObject({ error: { code: "db.timeout", outcome: "unknown", retryable: false } });
+  expect(read).toMatchObject({ error: { code: "db.timeout", outcome: "not_applied", retryable: true } });
+  reconnect(line.proxy);
+  expect(await db.query(surql`UPDATE ONLY counter:x SET n += 1 RETURN VALUE n`)).toBe(1);
 });
 
 test("a server that is frozen is noticed, and the same database goes on once it thaws", async () => {

@@ -241,6 +241,42 @@ describe("an unmodified SDK", () => {
   });
 });
 
+describe("a client", () => {
+  test("need not wait for the answer to its sign-in before it asks", async () => {
+    const site = await serveHere();
+    const client = await RawClient.open(site.url);
+    const answers = await Promise.all([
+      client.ask("use", [site.namespace, site.database]),
+      client.ask("authenticate", [site.token]),
+      client.ask("query", text("CREATE note:1")),
+      client.ask("invalidate"),
+      client.ask("query", text("CREATE note:2")),
+    ]);
+    expect(answers.map((answer) => "error" in answer)).toEqual([false, false, false, false, true]);
+    expect(await site.db.query(surql`SELECT VALUE id FROM note`)).toEqual([new RecordId("note", 1)]);
+  });
+
+  test("that does not read what it asked to hear is cut off, and others hear on", async () => {
+    const site = await serveHere("mem");
+    await site.db.query(surql`DEFINE TABLE note`);
+    const attentive = await heardBy(await connected(site), "note");
+    const client = await RawClient.owner(site);
+    await client.ask("query", text("LIVE SELECT * FROM note"));
+    client.socket.pause();
+    const megabyte = "x".repeat(1024 * 1024);
+    const write = async () =>
+      void (await site.db.query(surql`CREATE note SET text = ${megabyte} RETURN NONE`));
+    await until(() => write().then(() => site.served.clients === 1), {
+      deadline: 15_000,
+      what: "it to be cut off",
+    });
+    await until(async () => (await livesOn(site.db, "note")).length === 1);
+    const before = attentive.heard.length;
+    await write();
+    await until(() => attentive.heard.length > before);
+  });
+});
+
 describe("a transaction of a client", () => {
   test("cannot be used, committed or cancelled by another", async () => {
     const site = await serveHere();
@@ -271,6 +307,18 @@ describe("a transaction of a client", () => {
     await second;
     expect(order).toEqual(["commit", "second"]);
     expect(await site.db.query(surql`SELECT VALUE n FROM counter:x`)).toEqual([2]);
+  });
+
+  test("is not waited for longer than a call may take; what gave up waiting is never done", async () => {
+    const site = await serveHere("mem");
+    await site.db.query(surql`CREATE counter:x SET n = 0`);
+    const client = await RawClient.owner(site);
+    const { result: txn } = await client.ask("begin");
+    const late = await failureOf(() => site.db.query(surql`UPDATE counter:x SET n += 1`, { timeout: 100 }));
+    expect(late).toMatchObject({ code: "db.timeout", outcome: "not_applied", retryable: true });
+    await client.ask("cancel", [txn]);
+    await site.db.query(surql`UPDATE counter:x SET n += 10`); // behind it in the lane
+    expect(await site.db.query(surql`SELECT VALUE n FROM counter:x`)).toEqual([10]);
   });
 
   test.for(["cancel", "a closed session", "a closed connection"])(
@@ -383,6 +431,28 @@ describe("a stranger", () => {
     expect(await stranger.ask("ping")).not.toHaveProperty("error");
     expect(await stranger.ask("authenticate", [site.token])).not.toHaveProperty("error");
     expect(await stranger.ask("create", ["note", {}])).not.toHaveProperty("error");
+  });
+
+  test("is refused over HTTP without a token, and with one leaves no LIVE query that nobody could hear", async () => {
+    const site = await serveHere();
+    await site.db.query(surql`DEFINE TABLE note`);
+    const post = async (headers: Record<string, string>, statement: string) => {
+      const answer = await fetch(site.url.replace("ws:", "http:"), {
+        method: "POST",
+        headers: { "Surreal-NS": site.namespace, "Surreal-DB": site.database, ...headers },
+        body: encode({ id: "1", method: "query", params: [statement, {}] }),
+      });
+      return { status: answer.status, body: new Uint8Array(await answer.arrayBuffer()) };
+    };
+    const owner = { Authorization: `Bearer ${site.token}` };
+    const stranger = await post({}, "CREATE note");
+    expect(decode(stranger.body)).toMatchObject({ error: { message: expect.stringMatching(REFUSED) } });
+    expect(await post({ Authorization: "Bearer nonsense" }, "CREATE note")).toMatchObject({ status: 401 });
+    await post(owner, "LIVE SELECT * FROM note");
+    expect(await livesOn(site.db, "note")).toEqual([]);
+    expect(await site.db.query(surql`SELECT * FROM note`)).toEqual([]);
+    expect(await post(owner, "CREATE note")).toMatchObject({ status: 200 });
+    expect(await site.db.query(surql`SELECT * FROM note`)).toHaveLength(1);
   });
 
   test.for(["invalidate", "reset"])("is what a client becomes by %s", async (goodbye) => {
