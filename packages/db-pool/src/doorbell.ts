@@ -6,6 +6,7 @@ import type { RecordId, Uuid } from "surrealdb";
 import { backoff } from "./backoff.ts";
 import { classify } from "./classify.ts";
 import { sleep, type Clock } from "./clock.ts";
+import { closedError } from "./errors.ts";
 import type { Notification, Wire } from "./wire.ts";
 
 /** Why a bell rang: the record changed, it was not heard for a while, time went by, or somebody here rang it. */
@@ -18,7 +19,7 @@ export class Doorbell implements AsyncDisposable {
   readonly #every: number;
   readonly #onClose: () => Promise<void>;
   #kept: Ring | undefined;
-  #wake: ((ring: Ring) => void) | undefined;
+  readonly #waiting = new Set<(ring: Ring) => void>();
   #closed = false;
 
   /** @internal */
@@ -42,27 +43,27 @@ export class Doorbell implements AsyncDisposable {
       const wake = (ring: Ring) => {
         cancel();
         signal?.removeEventListener("abort", onAbort);
-        this.#wake = undefined;
+        this.#waiting.delete(wake);
         resolve(ring);
       };
       const onAbort = () => wake("tick");
       const cancel = this.#clock.after(this.#every, onAbort);
       signal?.addEventListener("abort", onAbort, { once: true });
-      this.#wake = wake;
+      this.#waiting.add(wake);
     });
   }
 
   /** Rings in this process, for a writer who knows without being told. */
   ring(why: Ring = "local"): void {
-    if (this.#wake) this.#wake(why);
-    else this.#kept = why;
+    if (this.#waiting.size === 0 && this.#kept !== "gap") this.#kept = why; // of a gap one has to be told
+    for (const wake of this.#waiting) wake(why);
   }
 
   /** Takes the bell down; who waits is woken. */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    this.#wake?.("tick");
+    for (const wake of this.#waiting) wake("tick");
     await this.#onClose();
   }
 
@@ -100,6 +101,7 @@ export class DoorbellBoard {
   }
 
   hang(record: RecordId, every: number): Doorbell {
+    if (this.#end.signal.aborted) throw closedError();
     const name = record.table.name;
     const table = this.#tables.get(name) ?? { bells: new Set(), live: undefined };
     const bell = new Doorbell(record, this.#clock, every, async () => {
