@@ -42,7 +42,7 @@ export async function connect(
     await wire.call({ method: "query", params: ["RETURN true", {}] });
   } catch (error) {
     wire.destroy();
-    throw signal.aborted ? tooLate(location.url, error) : error;
+    throw signal.aborted ? tooLate(location.url, error) : notMade(error);
   } finally {
     signal.removeEventListener("abort", giveUp);
   }
@@ -151,6 +151,12 @@ async function watchOver(wire: Wire, clock: Clock, interval: number): Promise<vo
     await wire.call({ method: "ping" }).catch(() => {}); // if it is lost, that ends the loop
     cancel();
   }
+}
+
+/** What breaks while a connection is made has not carried anything of a caller's, and may go well the next time. */
+function notMade(error: unknown): unknown {
+  if (!(error instanceof DbError) || error.code !== "db.connection_lost") return error;
+  return error.with({ code: "db.unreachable", outcome: "not_applied", retryable: true });
 }
 
 function tooLate(url: string, cause: unknown): DbError {
