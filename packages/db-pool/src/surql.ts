@@ -158,7 +158,8 @@ const CONTAINABLE = new Set(["{", "IF", "FOR", "RETURN"]);
 /** In what these set, SurrealDB contains a RETURN by itself. */
 const CONTAINING = new Set(["CREATE", "INSERT", "UPDATE", "UPSERT", "DELETE", "RELATE"]);
 /** RETURN where a statement begins, not as the clause of one; and what leaves a loop. */
-const LEAVES_EARLY = /(?:[({[;,:=|]|\b(?:then|else)\b)\s*(?:return|break|continue)\b/i;
+const LEAVES_EARLY =
+  /(?:[({[;,:=|+\-*/%!&<>?]|\b(?:then|else|from|only|where|and|or|not|in|is|throw|return|value|select|if|limit)\b)\s*(?:return|break|continue)\b/i;
 
 /** Whether `renderTransaction` puts it into a block of its own. */
 export function isContained(statement: Statement): boolean {
