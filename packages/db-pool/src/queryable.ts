@@ -121,10 +121,17 @@ export class Queryable {
         return call.read(answers as RawAnswer[]);
       } catch (caught) {
         const error = asDbError(caught, call.readOnly);
-        if (call.attempts > MAX_RETRIES || !mayRepeat(error, call.readOnly)) throw error;
+        if (call.attempts > MAX_RETRIES || !this.#mayRepeat(error, call.readOnly)) throw error;
         await this.#pause(call.attempts, error, deadline);
       }
     }
+  }
+
+  #mayRepeat({ code }: DbError, readOnly: boolean): boolean {
+    if (code === "db.conflict") return true;
+    return (
+      this.#source.heals && (code === "db.session_expired" || (readOnly && code === "db.connection_lost"))
+    );
   }
 
   async #pause(attempt: number, error: DbError, deadline: Deadline): Promise<void> {
@@ -203,14 +210,6 @@ function encodeBindings(bindings: Record<string, unknown>): Encoded {
     encoded[name] = new Encoded(encode(value, `value ${Number(name.slice(1)) + 1} of the statement`));
   }
   return new Encoded(encode(encoded));
-}
-
-function mayRepeat(error: DbError, readOnly: boolean): boolean {
-  return (
-    error.code === "db.conflict" ||
-    error.code === "db.session_expired" ||
-    (readOnly && error.code === "db.connection_lost")
-  );
 }
 
 /** Of a read there is no effect to wonder about. */

@@ -12,6 +12,8 @@ import type { Request, Wire } from "./wire.ts";
 
 /** Where requests go: some wire that is free, or one that is held. */
 export interface Source {
+  /** Whether what failed with its connection, or with its sign-in, may succeed over another one. */
+  readonly heals: boolean;
   /** The calls under way, with their pauses and retries. */
   readonly inFlight: InFlight;
   /** Sends one request, within `deadline`, and never twice. */
@@ -37,6 +39,7 @@ export interface DatabaseSource extends Source {
 
 /** An engine in this process: nothing to wait for, except the lane where its writes need one. */
 export class EmbeddedSource implements DatabaseSource {
+  readonly heals = false;
   readonly #engine: Engine;
   readonly #settings: Settings;
   readonly session = Uuid.v4();
@@ -68,6 +71,7 @@ export class EmbeddedSource implements DatabaseSource {
     return {
       call: (request) => this.inFlight.run(() => this.#engine.call(request)),
       source: (session) => ({
+        heals: false,
         inFlight: this.inFlight,
         send: (request, deadline, readOnly) => this.#send({ ...request, session }, deadline, readOnly),
       }),
@@ -119,6 +123,7 @@ export class EmbeddedSource implements DatabaseSource {
 
 /** A pool of connections to a server: a request borrows one. */
 export class PooledSource implements DatabaseSource {
+  readonly heals = true;
   readonly inFlight = new InFlight();
   readonly #pool: Pool;
   readonly #settings: Settings;
@@ -186,6 +191,7 @@ function held(lease: Lease, settings: Settings, inFlight: InFlight): HeldWire {
   return {
     call: (request) => watched(wire.call(request)),
     source: (session) => ({
+      heals: false,
       inFlight,
       send: (request, deadline, readOnly) =>
         watched(sendOver(wire, { ...request, session }, deadline, readOnly)),
