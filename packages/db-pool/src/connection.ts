@@ -35,10 +35,7 @@ export async function connect(
   try {
     await requireSupported(wire);
     await signIn(wire, settings);
-    if (wire.stateful) {
-      const use = { method: "use", params: [settings.namespace, settings.database] };
-      await retryConflicts(settings.clock, () => wire.call(use));
-    }
+    await choose(wire, settings);
     await wire.call({ method: "query", params: ["RETURN true", {}] });
   } catch (error) {
     wire.destroy();
@@ -70,6 +67,18 @@ export async function connectPatiently(location: RemoteLocation, settings: Setti
   } finally {
     cancel();
   }
+}
+
+/** Who may make the namespace and the database has them made: since 3.1 a server no longer does so by itself. */
+async function choose(wire: Wire, { credentials, namespace, database, clock }: Settings): Promise<void> {
+  const ask = (method: string, ...params: unknown[]) =>
+    retryConflicts(clock, () => wire.call({ method, params }));
+  if (credentials?.kind === "password" && credentials.level === "root") {
+    await ask("query", `DEFINE NAMESPACE IF NOT EXISTS \`${namespace}\``, {});
+    if (wire.stateful) await ask("use", namespace, undefined);
+    await ask("query", `DEFINE DATABASE IF NOT EXISTS \`${database}\``, {});
+  }
+  if (wire.stateful) await ask("use", namespace, database);
 }
 
 async function requireSupported(wire: Wire): Promise<void> {

@@ -29,7 +29,7 @@ const OptionsSchema = z.strictObject({
   insecure: z.boolean().optional(),
   poolSize: z.number().int().min(1).max(1_000).optional(),
   poolMin: z.number().int().min(0).max(1_000).optional(),
-  maxWaiters: z.number().int().min(0).max(1_000_000).optional(),
+  maxWaiters: z.number().int().min(1).max(1_000_000).optional(),
   acquireTimeout: milliseconds.optional(),
   connectTimeout: milliseconds.optional(),
   timeout: milliseconds.optional(),
@@ -195,6 +195,11 @@ export function isLoopback(host: string): boolean {
 
 function credentialsFrom(given: z.infer<typeof OptionsSchema>, location: Location): Credentials | undefined {
   const { user, password, token, anonymous } = given;
+  if (isEmbedded(location) && (user ?? password ?? token) !== undefined) {
+    throw badOptionText(
+      "an embedded database asks nobody to sign in: leave user, password and token out, or give the URL of a server",
+    );
+  }
   if (token !== undefined && (user !== undefined || password !== undefined)) {
     throw badOptionText("give either token, or user and password, not both");
   }

@@ -5,10 +5,25 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createNodeEngines } from "@surrealdb/node";
-import { checkVersionChain, sabotage, servedEngine, type VersionedWrite } from "@sentient/testkit";
+import {
+  checkVersionChain,
+  chooseDatabase,
+  freshNames,
+  sabotage,
+  servedEngine,
+  type TestDatabase,
+  type VersionedWrite,
+} from "@sentient/testkit";
 import { Surreal } from "surrealdb";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type Database, type DbError, openDatabase, RecordId, surql } from "../src/index.ts";
+import {
+  type Database,
+  type DatabaseOptions,
+  type DbError,
+  openDatabase,
+  RecordId,
+  surql,
+} from "../src/index.ts";
 
 const WRITERS = 20;
 const INCREMENTS = 1_000;
@@ -158,16 +173,30 @@ async function embedded(url: string): Promise<Opened> {
   return { db, [Symbol.asyncDispose]: () => db.close() };
 }
 
+/** A server in another process: the one of the environment, a container, or the embedded engine served. */
 async function served(folder: string): Promise<Opened> {
-  const engine = await servedEngine({ entry: new URL("./fixtures/serve-child.ts", import.meta.url), folder });
-  const db = await openDatabase({ url: engine.url, token: engine.token, poolSize: WRITERS });
+  const entry = new URL("./fixtures/serve-child.ts", import.meta.url);
+  const database = await chooseDatabase({ serve: () => servedEngine({ entry, folder }) });
+  console.log(`served: ${database.description}`);
+  const db = await openDatabase({
+    url: database.url,
+    ...freshNames("conformance"),
+    ...credentialsOf(database),
+    poolSize: WRITERS,
+  });
   return {
     db,
     async [Symbol.asyncDispose]() {
       await db.close();
-      await engine.close();
+      await database.close();
     },
   };
+}
+
+function credentialsOf({ credentials }: TestDatabase): DatabaseOptions {
+  if (!credentials) return { anonymous: true };
+  if ("token" in credentials) return credentials;
+  return { user: credentials.username, password: credentials.password, signInAs: "root" };
 }
 
 interface Counter {

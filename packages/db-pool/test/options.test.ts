@@ -95,6 +95,7 @@ describe("an option", () => {
     ["poolSize", 1_001],
     ["poolMin", -1],
     ["maxWaiters", -1],
+    ["maxWaiters", 0],
     ["timeout", 0],
     ["timeout", -1],
     ["timeout", Infinity],
@@ -185,3 +186,12 @@ describe("credentials", () => {
     expect(secret?.reveal()).toBe("t0ken");
   });
 });
+
+test.each<DatabaseOptions>([{ user: "ada", password: "s3cret" }, { token: "t0ken" }])(
+  "an embedded database takes no credentials, rather than ignore them",
+  async (credentials) => {
+    const failure = await failureOf(() => openDatabase({ url: "mem://", ...credentials }));
+    expect(failure).toMatchObject({ code: "db.bad_option" });
+    expect(failure.message).toMatch(/asks nobody to sign in/);
+  },
+);

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 
-const IMAGE = "surrealdb/surrealdb:v3.2.0";
+const IMAGE = "surrealdb/surrealdb:v3.2.4";
 const PORT = 8000;
 const DETECTION_MS = 1_000;
 const STARTUP_MS = 60_000;
