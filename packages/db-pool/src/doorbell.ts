@@ -9,6 +9,8 @@ import { sleep, type Clock } from "./clock.ts";
 import { closedError } from "./errors.ts";
 import type { Notification, Wire } from "./wire.ts";
 
+const COMMITTED_WITHIN_MS = 100;
+
 /** Why a bell rang: the record changed, it was not heard for a while, time went by, or somebody here rang it. */
 export type Ring = "live" | "gap" | "tick" | "local";
 
@@ -150,9 +152,9 @@ export class DoorbellBoard {
     for (let attempt = 0; table.bells.size > 0 && !table.live && !this.#end.signal.aborted; attempt++) {
       const id = await live(ear, name);
       if (id) {
+        for (const bell of table.bells) bell.ring("gap"); // B2: first, for what was heard meanwhile comes at once
         const stop = ear.wire.onLive(id, (notification) => this.#heard(ear, name, table, notification));
         table.live = { id, stop };
-        for (const bell of table.bells) bell.ring("gap"); // B2: something may have happened before we heard
         if (table.bells.size === 0) await this.#disarm(table);
         return;
       }
@@ -165,11 +167,17 @@ export class DoorbellBoard {
     if (action === "KILLED") {
       const removed = table.live !== undefined; // the table was, and may be made anew
       table.live = undefined;
-      if (removed && ear === this.#ear) this.#armInBackground(ear, name, table);
+      if (removed) void this.#armAnew(ear, name, table);
       return;
     }
     const key = String(record);
     for (const bell of table.bells) if (String(bell.record) === key) bell.ring("live");
+  }
+
+  /** KILLED can be heard before what removed the table has committed; a LIVE query made until then would stay mute. */
+  async #armAnew(ear: Ear, name: string, table: Table): Promise<void> {
+    await sleep(this.#clock, COMMITTED_WITHIN_MS, this.#end.signal);
+    if (ear === this.#ear && !table.live) this.#armInBackground(ear, name, table);
   }
 
   /** A wire that fails while arming is given up; the loop makes another. */

@@ -186,9 +186,12 @@ export class Pool {
   #welcome(wire: Wire): void {
     this.#failures = 0;
     this.#lastFailure = undefined;
+    this.#cancelRetry?.(); // it can be reached: who else waits need not sit out the pause
+    this.#cancelRetry = undefined;
     this.#telemetry.emit("connection", { state: "open" });
     void this.#dropWhenLost(wire);
     this.#giveBack(wire);
+    this.#grow();
   }
 
   async #dropWhenLost(wire: Wire): Promise<void> {
