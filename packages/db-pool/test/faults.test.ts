@@ -642,7 +642,10 @@ describe("a bad line", () => {
       }
       console.log(JSON.stringify(Object.fromEntries(codes)));
       reconnect(proxy);
-      await db.query(surql`RETURN 1`, { timeout: 10_000 });
+      await until(() => db.query(surql`RETURN true`), {
+        deadline: 10_000,
+        what: "the same database to go on",
+      });
       expect(db.stats).toMatchObject({ lent: 0, waiting: 0 });
       expect(largest).toBe(POOL_SIZE);
       await requireHonest(owner, told);
