@@ -186,12 +186,9 @@ export class Pool {
   #welcome(wire: Wire): void {
     this.#failures = 0;
     this.#lastFailure = undefined;
-    this.#cancelRetry?.(); // it can be reached: who else waits need not sit out the pause
-    this.#cancelRetry = undefined;
     this.#telemetry.emit("connection", { state: "open" });
     void this.#dropWhenLost(wire);
     this.#giveBack(wire);
-    this.#grow();
   }
 
   async #dropWhenLost(wire: Wire): Promise<void> {
@@ -225,8 +222,11 @@ export class Pool {
 
   #opened(wire: Wire): void {
     this.#opening--;
-    if (this.#closing) wire.destroy();
-    else this.#welcome(wire);
+    if (this.#closing) return wire.destroy();
+    this.#welcome(wire);
+    this.#cancelRetry?.(); // the server can be reached: who else waits need not sit out the pause
+    this.#cancelRetry = undefined;
+    this.#grow();
   }
 
   #failed(error: DbError): void {
