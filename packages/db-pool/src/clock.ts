@@ -14,6 +14,14 @@ export const systemClock: Clock = {
   },
 };
 
+/** Waits for `work` to settle, but no longer than `ms` milliseconds. @returns whether it settled in time */
+export async function settlesWithin(clock: Clock, ms: number, work: Promise<unknown>): Promise<boolean> {
+  const settled = new AbortController();
+  void work.catch(() => {}).finally(() => settled.abort());
+  await sleep(clock, ms, settled.signal);
+  return settled.signal.aborted;
+}
+
 /** Resolves after `ms` milliseconds, or as soon as `signal` aborts: look at the signal to tell which. */
 export function sleep(clock: Clock, ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve) => {

@@ -7,12 +7,13 @@ import { existsSync, realpathSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import type { Uuid } from "surrealdb";
 import { classify } from "./classify.ts";
-import { sleep, systemClock } from "./clock.ts";
+import { settlesWithin, systemClock } from "./clock.ts";
 import { decode } from "./codec.ts";
 import { closedError, DbError } from "./errors.ts";
+import { InFlight } from "./in-flight.ts";
 import { LiveRouter } from "./live-router.ts";
 import { lockedBy, takeLock } from "./lock-file.ts";
-import { openNative, type NativeEngine, type NativeOptions } from "./native.ts";
+import { openNative, type NativeEngine } from "./native.ts";
 import {
   decodeBare,
   encodeRequest,
@@ -33,20 +34,6 @@ export interface EmbeddedLocation {
   sync?: string | undefined;
 }
 
-const NATIVE_OPTIONS: NativeOptions = {
-  // A backstop for what nobody waits for any more; the limit of a call is the caller's own.
-  query_timeout: 255,
-  transaction_timeout: 255,
-  capabilities: {
-    functions: true,
-    live_query_notifications: true,
-    scripting: false,
-    guest_access: false,
-    network_targets: false,
-    experimental: false,
-  },
-};
-
 const KILLED_WITHIN_MS = 1_000;
 
 export class Engine implements Wire {
@@ -61,8 +48,7 @@ export class Engine implements Wire {
   #receiver: ReturnType<NativeEngine["notifications"]> | undefined;
   #listening: Promise<void> | undefined;
   #users = 0;
-  #inFlight = 0;
-  #whenIdle: (() => void) | undefined;
+  readonly #inFlight = new InFlight();
   #freed = false;
   /** Set while the last user leaves; who opens the folder meanwhile waits for it. */
   closing: Promise<void> | undefined;
@@ -92,13 +78,10 @@ export class Engine implements Wire {
   /** One encoded request, one encoded answer. E2: counted, and refused once the engine is freed. */
   async execute(request: Uint8Array): Promise<Uint8Array> {
     if (this.#freed) throw closedError();
-    this.#inFlight++;
     try {
-      return await this.#native.execute(request);
+      return await this.#inFlight.run(() => this.#native.execute(request));
     } catch (error) {
       throw classify({ message: (error as Error).message }).with({ outcome: "unknown", cause: error });
-    } finally {
-      if (--this.#inFlight === 0) this.#whenIdle?.();
     }
   }
 
@@ -120,7 +103,7 @@ export class Engine implements Wire {
   }
 
   async #close(): Promise<void> {
-    while (this.#inFlight > 0) await new Promise<void>((resolve) => (this.#whenIdle = resolve));
+    await this.#inFlight.idle();
     if (this.#users > 0) return; // somebody came while we waited
     // RocksDB keeps its lock until the process ends, whatever is freed, and SurrealKV for a while (surrealdb.js#582, #592).
     // So the engine stays, asleep and holding nothing that keeps the process alive, and a later open of the folder wakes it.
@@ -134,10 +117,7 @@ export class Engine implements Wire {
   async #fellSilent(): Promise<boolean> {
     if (!this.#listening) return true;
     if (this.#live.size > 0) return false;
-    return Promise.race([
-      this.#listening.then(() => true),
-      sleep(systemClock, KILLED_WITHIN_MS).then(() => false),
-    ]);
+    return settlesWithin(systemClock, KILLED_WITHIN_MS, this.#listening);
   }
 
   /** A read that waits keeps the process alive, so it ends with the last LIVE query, which its KILLED tells of. */
@@ -203,7 +183,7 @@ async function open(location: EmbeddedLocation, forget: () => void): Promise<Eng
 
 async function native({ kind, folder, sync }: EmbeddedLocation): Promise<NativeEngine> {
   try {
-    return await openNative(`${kind}://${folder}${sync ? `?sync=${sync}` : ""}`, NATIVE_OPTIONS);
+    return await openNative(`${kind}://${folder}${sync ? `?sync=${sync}` : ""}`);
   } catch (cause) {
     const { message } = cause as Error;
     const said = classify({ message });

@@ -21,9 +21,14 @@ export class InFlight {
     }
   }
 
+  /** Waits until nothing is under way. For one at a time. */
+  async idle(): Promise<void> {
+    while (this.#count > 0) await new Promise<void>((resolve) => (this.#whenIdle = resolve));
+  }
+
   /** Refuses what comes from now on, and waits for what is under way. */
   async drain(): Promise<void> {
     this.#closed = true;
-    while (this.#count > 0) await new Promise<void>((resolve) => (this.#whenIdle = resolve));
+    await this.idle();
   }
 }

@@ -8,7 +8,7 @@ export interface NativeEngine {
   free(): void;
 }
 
-export interface NativeOptions {
+interface NativeOptions {
   query_timeout?: number;
   transaction_timeout?: number;
   capabilities: {
@@ -21,6 +21,21 @@ export interface NativeOptions {
   };
 }
 
+/** Everything a query does not need is off. */
+export const NATIVE_OPTIONS: NativeOptions = {
+  // A backstop for what nobody waits for any more; the limit of a call is the caller's own.
+  query_timeout: 255,
+  transaction_timeout: 255,
+  capabilities: {
+    functions: true,
+    live_query_notifications: true,
+    scripting: false,
+    guest_access: false,
+    network_targets: false,
+    experimental: false,
+  },
+};
+
 interface Binding {
   SurrealNodeEngine: { connect(url: string, options: NativeOptions): Promise<NativeEngine> };
 }
@@ -31,7 +46,7 @@ interface Binding {
 const { SurrealNodeEngine } = findBinding();
 
 /** Opens an embedded engine. Unlike the SDK's class, this rejects with the engine's own words when it cannot. */
-export function openNative(url: string, options: NativeOptions): Promise<NativeEngine> {
+export function openNative(url: string, options = NATIVE_OPTIONS): Promise<NativeEngine> {
   return SurrealNodeEngine.connect(url, options);
 }
 

@@ -6,6 +6,7 @@
 import { Uuid } from "surrealdb";
 import { decode, encode, Encoded } from "./codec.ts";
 import type { Engine } from "./engine.ts";
+import { InFlight } from "./in-flight.ts";
 import { splitStatements } from "./statement-text.ts";
 import { isObject } from "./wire.ts";
 
@@ -53,7 +54,7 @@ export class ServedSession {
   readonly id = Uuid.v4();
   readonly #engine: Engine;
   readonly #isToken: (text: string) => boolean;
-  readonly #underWay = new Set<Promise<unknown>>();
+  readonly #underWay = new InFlight();
   #becoming: Promise<unknown> = Promise.resolve();
   #allowed = false;
   /** Signed in as a user of the engine, who has that user's rights; else as the owner, with the token. */
@@ -87,10 +88,7 @@ export class ServedSession {
         "IAM error: Not enough permissions to perform this action: sign in first",
       );
     }
-    const done = work();
-    const settled = done.catch(() => {}).finally(() => this.#underWay.delete(settled));
-    this.#underWay.add(settled);
-    return done;
+    return this.#underWay.run(work);
   }
 
   /** @returns the engine's answer, still encoded */
@@ -118,7 +116,7 @@ export class ServedSession {
   /** Runs alone: after what is under way, and before what comes later (G2). */
   #become<T>(change: () => Promise<T>): Promise<T> {
     const changed = this.#becoming.then(async () => {
-      await Promise.all(this.#underWay);
+      await this.#underWay.idle();
       return change();
     });
     this.#becoming = changed.catch(() => {});

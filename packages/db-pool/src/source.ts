@@ -1,9 +1,9 @@
 import { Uuid } from "surrealdb";
-import { sleep } from "./clock.ts";
+import { settlesWithin } from "./clock.ts";
 import { authenticate } from "./connection.ts";
 import type { Deadline } from "./deadline.ts";
 import type { Engine } from "./engine.ts";
-import { DbError, doubleReleaseError, type Outcome } from "./errors.ts";
+import { DbError, doubleReleaseError, type DbErrorCode, type Outcome } from "./errors.ts";
 import { InFlight } from "./in-flight.ts";
 import type { Settings } from "./options.ts";
 import { retryConflicts } from "./retry.ts";
@@ -91,9 +91,8 @@ export class EmbeddedSource implements DatabaseSource {
 
   /** After `deadline` it no longer waits, but the engine still does: one that is freed under a call aborts the process. */
   async close(deadline: number): Promise<void> {
-    const late = new AbortController();
-    const leaving = this.#leave().finally(() => late.abort());
-    await Promise.race([leaving, sleep(this.#settings.clock, deadline, late.signal)]);
+    const leaving = this.#leave();
+    if (await settlesWithin(this.#settings.clock, deadline, leaving)) await leaving;
   }
 
   async #leave(): Promise<void> {
@@ -169,10 +168,10 @@ export class PooledSource implements DatabaseSource {
 
   /** Lets what is under way end, waits and retries included, and then ends the connections; at `deadline` in any case. */
   async close(deadline: number): Promise<void> {
-    const drained = new AbortController();
-    const draining = this.inFlight.drain().finally(() => drained.abort());
-    await Promise.race([draining, sleep(this.#settings.clock, deadline, drained.signal)]);
-    await this.#pool.close(drained.signal.aborted ? deadline : 0);
+    const { clock } = this.#settings;
+    const began = clock.now();
+    await settlesWithin(clock, deadline, this.inFlight.drain());
+    await this.#pool.close(Math.max(0, deadline - (clock.now() - began)));
   }
 }
 
@@ -224,17 +223,16 @@ function outcomeOf(sent: boolean, readOnly: boolean): Outcome {
   return sent && !readOnly ? "unknown" : "not_applied";
 }
 
-/** False after what leaves an answer outstanding, or the connection itself in doubt. */
+/** What leaves an answer outstanding, or the connection itself in doubt. */
+const DOUBTFUL: ReadonlySet<DbErrorCode> = new Set([
+  "db.timeout",
+  "db.cancelled",
+  "db.connection_lost",
+  "db.undecodable",
+  "db.auth_failed",
+  "db.session_expired",
+]);
+
 function isClean(error: unknown): boolean {
-  if (!(error instanceof DbError)) return false;
-  return !(
-    [
-      "db.timeout",
-      "db.cancelled",
-      "db.connection_lost",
-      "db.undecodable",
-      "db.auth_failed",
-      "db.session_expired",
-    ] as string[]
-  ).includes(error.code);
+  return error instanceof DbError && !DOUBTFUL.has(error.code);
 }

@@ -3,7 +3,7 @@
 import { until } from "@sentient/testkit";
 import { describe, expect, test } from "vitest";
 import { classify } from "../../src/classify.ts";
-import { openNative } from "../../src/native.ts";
+import { NATIVE_OPTIONS, openNative } from "../../src/native.ts";
 import {
   codec,
   defect,
@@ -11,7 +11,6 @@ import {
   inChild,
   ON_DISK,
   open,
-  OPTIONS,
   temporaryFolder,
   urlOf,
   outcomeWithin,
@@ -66,7 +65,7 @@ describe.for(EMBEDDED)("on %s", (kind) => {
 
   test("notifications from before anybody asked for them are kept, and end when it is freed", async () => {
     await using folder = await temporaryFolder();
-    const native = await openNative(urlOf(kind, folder.path), OPTIONS);
+    const native = await openNative(urlOf(kind, folder.path));
     const call = (method: string, ...params: unknown[]) =>
       native.execute(codec.encode({ id: "", method, params }));
     await call("use", "any", "any");
@@ -83,7 +82,7 @@ describe.for(ON_DISK)("a folder that %s holds", (kind) => {
   test("is refused to a second engine of this process, in words that src/classify.ts knows", async () => {
     await using folder = await temporaryFolder();
     await using holder = await open(kind, folder.path);
-    const refused = await openNative(urlOf(kind, folder.path), OPTIONS).catch((error: Error) => error);
+    const refused = await openNative(urlOf(kind, folder.path)).catch((error: Error) => error);
     expect(classify(refused as Error)).toHaveProperty("code", "db.locked");
     expect(await holder.run("RETURN 'well'")).toBe("well");
   });
@@ -109,9 +108,9 @@ describe.for(ON_DISK)("a folder that %s holds", (kind) => {
 test("defect: rocksdb keeps its folder locked until the process ends, though it was freed", async () => {
   await using folder = await temporaryFolder();
   const url = urlOf("rocksdb", folder.path);
-  const native = await openNative(url, OPTIONS);
+  const native = await openNative(url);
   native.free();
-  const again = until(() => openNative(url, OPTIONS), { deadline: 1_500, every: 50 });
+  const again = until(() => openNative(url), { deadline: 1_500, every: 50 });
   await KEPT_LOCK.shows(() => expect(again).rejects.toThrow("lock hold by current process"));
 });
 
@@ -132,7 +131,13 @@ test("two engines in memory are two databases", async () => {
 });
 
 test("a time limit of an engine is at most 255 seconds", async () => {
-  await expect(openNative("mem://", { ...OPTIONS, query_timeout: 256 })).rejects.toThrow("expected u8");
-  const native = await openNative("mem://", { ...OPTIONS, query_timeout: 255, transaction_timeout: 255 });
+  await expect(openNative("mem://", { ...NATIVE_OPTIONS, query_timeout: 256 })).rejects.toThrow(
+    "expected u8",
+  );
+  const native = await openNative("mem://", {
+    ...NATIVE_OPTIONS,
+    query_timeout: 255,
+    transaction_timeout: 255,
+  });
   native.free();
 });

@@ -6,7 +6,7 @@ import { createRemoteEngines, isRetryableConflict, Surreal } from "surrealdb";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { decode, openDatabase, serve, surql } from "../../src/index.ts";
 import { openNative } from "../../src/native.ts";
-import { codec, defect, ON_DISK, open, OPTIONS, outcomeWithin, temporaryFolder, urlOf } from "./support.ts";
+import { codec, defect, ON_DISK, open, outcomeWithin, temporaryFolder, urlOf } from "./support.ts";
 
 const CHANGED_VALUES = defect(
   "the SDK's codec changes values",
@@ -64,7 +64,7 @@ describe.for(ON_DISK)("a folder of %s that is locked", (kind) => {
     await using folder = await temporaryFolder();
     await using holder = await open(kind, folder.path);
     const url = urlOf(kind, folder.path);
-    await expect(openNative(url, OPTIONS)).rejects.toThrow("LOCK");
+    await expect(openNative(url)).rejects.toThrow("LOCK");
 
     const told: unknown[] = [];
     const db = sdk();

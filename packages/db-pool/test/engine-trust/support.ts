@@ -12,7 +12,7 @@ import { CborCodec, type RecordId, Table, type Uuid } from "surrealdb";
 import { WebSocket } from "ws";
 import { type EngineFailure, isBystander } from "../../src/classify.ts";
 import { openDatabase, serve } from "../../src/index.ts";
-import { type NativeOptions, openNative } from "../../src/native.ts";
+import { openNative } from "../../src/native.ts";
 
 export type OnDisk = "rocksdb" | "surrealkv";
 export type Embedded = OnDisk | "mem";
@@ -22,17 +22,6 @@ export type Kind = Embedded | "served";
 export const ON_DISK: OnDisk[] = ["rocksdb", "surrealkv"];
 export const EMBEDDED: Embedded[] = [...ON_DISK, "mem"];
 export const EVERYWHERE: Kind[] = [...EMBEDDED, "served"];
-
-export const OPTIONS: NativeOptions = {
-  capabilities: {
-    functions: true,
-    live_query_notifications: true,
-    scripting: false,
-    guest_access: false,
-    network_targets: false,
-    experimental: false,
-  },
-};
 
 const TOKEN = "whoever has this owns the database";
 
@@ -182,7 +171,7 @@ function failureAmong(answers: Answer[]): EngineFailure | undefined {
 }
 
 async function lineTo(url: string, parts: AsyncDisposableStack): Promise<Line> {
-  const native = await openNative(url, OPTIONS);
+  const native = await openNative(url);
   const calls = new Set<Promise<Uint8Array>>();
   parts.defer(async () => {
     await Promise.allSettled(calls); // to free it under a call aborts the process, and the report of the test with it
@@ -338,7 +327,7 @@ const ACTS = {
 };
 
 async function opened(url: string) {
-  const native = await openNative(url, OPTIONS);
+  const native = await openNative(url);
   const call = async (method: string, params: unknown[] = []) =>
     codec.decode(await native.execute(codec.encode({ id: "", method, params })));
   await call("use", ["kept", "kept"]);
