@@ -4,11 +4,11 @@
 
 import type { RecordId, Uuid } from "surrealdb";
 import { backoff } from "./backoff.ts";
-import { classify } from "./classify.ts";
 import { sleep, type Clock } from "./clock.ts";
-import { closedError } from "./errors.ts";
-import type { Notification, Wire } from "./wire.ts";
+import { closedError, DbError } from "./errors.ts";
+import { ask, type Notification, type Wire } from "./wire.ts";
 
+/** What had begun when a LIVE query is made or killed has mostly committed by then; a tick rings for what has not. */
 const COMMITTED_WITHIN_MS = 100;
 
 /** Why a bell rang: the record changed, it was not heard for a while, time went by, or somebody here rang it. */
@@ -152,6 +152,8 @@ export class DoorbellBoard {
     for (let attempt = 0; table.bells.size > 0 && !table.live && !this.#end.signal.aborted; attempt++) {
       const id = await live(ear, name);
       if (id) {
+        await sleep(this.#clock, COMMITTED_WITHIN_MS, this.#end.signal); // LIVE does not hear a write that began before it
+        if (ear !== this.#ear) return;
         for (const bell of table.bells) bell.ring("gap"); // B2: first, for what was heard meanwhile comes at once
         const stop = ear.wire.onLive(id, (notification) => this.#heard(ear, name, table, notification));
         table.live = { id, stop };
@@ -194,22 +196,16 @@ export class DoorbellBoard {
     table.live = undefined;
     if (!live || !ear) return;
     live.stop();
-    await query(ear.wire, ear.session, `KILL u"${live.id.toString()}"`).catch(() => {}); // the wire took it along
+    await ask(ear.wire, `KILL u"${live.id.toString()}"`, ear.session).catch(() => {}); // the wire took it along
   }
 }
 
 /** The id of a new LIVE query; undefined if there is no such table. */
 async function live({ wire, session }: Ear, table: string): Promise<Uuid | undefined> {
-  const [answer] = await query(wire, session, `LIVE SELECT * FROM \`${table.replace(/[\\`]/g, "\\$&")}\``);
-  if (answer?.status === "OK") return answer.result as Uuid;
-  if (classify({ message: String(answer?.result) }).code === "db.not_found") return undefined;
-  throw new Error(String(answer?.result));
-}
-
-async function query(
-  wire: Wire,
-  session: Uuid | undefined,
-  text: string,
-): Promise<{ status: string; result: unknown }[]> {
-  return (await wire.call({ method: "query", params: [text, {}], session })) as never;
+  try {
+    return (await ask(wire, `LIVE SELECT * FROM \`${table.replace(/[\\`]/g, "\\$&")}\``, session)) as Uuid;
+  } catch (error) {
+    if (error instanceof DbError && error.code === "db.not_found") return undefined;
+    throw error;
+  }
 }

@@ -85,6 +85,20 @@ describe.for(EVERYWHERE)("on %s LIVE", (kind) => {
     expect(await engine.run("SELECT VALUE id FROM bell")).toHaveLength(1);
   });
 
+  test("does not hear a write that had begun before it, and commits after it", async () => {
+    await using engine = await open(kind);
+    await engine.run("DEFINE TABLE bell; DEFINE TABLE last");
+    await engine.listen("last");
+    const write = engine.run("{ CREATE bell:one; sleep(200ms) }");
+    await engine.run("sleep(50ms)"); // by then it has begun
+    await engine.listen("bell");
+    expect(await engine.run("SELECT VALUE id FROM bell")).toEqual([]); // nor does who looks now see it
+    await write;
+    await heardTheRest(engine);
+    expect(heard(engine, "bell")).toEqual([]);
+    expect(await engine.run("SELECT VALUE id FROM bell")).toHaveLength(1);
+  });
+
   test("hears nothing of what is rolled back", async () => {
     await using engine = await open(kind);
     await listeningTo(engine);

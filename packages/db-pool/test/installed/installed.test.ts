@@ -21,7 +21,9 @@ beforeAll(async () => {
     join(folder, "package.json"),
     JSON.stringify({ name: "stranger", private: true, type: "module" }),
   );
-  await run("npm", ["install", "--prefer-offline", "--no-audit", "--no-fund", `./${tarball}`], {
+  // A download that stalls is tried again long before the hook gives up.
+  const patience = ["--fetch-timeout=20000", "--fetch-retries=5", "--fetch-retry-mintimeout=1000"];
+  await run("npm", ["install", "--prefer-offline", "--no-audit", "--no-fund", ...patience, `./${tarball}`], {
     cwd: folder,
   });
 }, 180_000);
