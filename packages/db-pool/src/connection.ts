@@ -10,22 +10,40 @@ import { HttpWire } from "./http.ts";
 import type { RemoteLocation, Settings } from "./options.ts";
 import { retryConflicts } from "./retry.ts";
 import { lostConnection, Socket } from "./socket.ts";
-import { isObject, protocolError, type Wire } from "./wire.ts";
+import { ask, isObject, protocolError, type Wire } from "./wire.ts";
 
 const SUPPORTED = 3;
 /** A token is renewed this long before it ends, or halfway if it is shorter-lived than twice this. */
 const RENEW_BEFORE_MS = 60_000;
 
 /**
- * A wire that is ready for queries.
+ * A wire that is ready for queries, within `settings.connectTimeout`.
  *
  * @throws `db.unreachable`, `db.auth_failed`, `db.denied`, `db.unsupported_server`; leaves nothing open when it does
  */
-export async function connect(
-  location: RemoteLocation,
-  settings: Settings,
-  signal: AbortSignal,
-): Promise<Wire> {
+export function connect(location: RemoteLocation, settings: Settings): Promise<Wire> {
+  return inTime(settings, (end) => dial(location, settings, end));
+}
+
+/**
+ * The same, tried again with jitter for as long as `settings.connectTimeout` leaves, while the server is merely not
+ * there yet.
+ */
+export function connectPatiently(location: RemoteLocation, settings: Settings): Promise<Wire> {
+  return inTime(settings, async (end) => {
+    for (let attempt = 0; ; attempt++) {
+      try {
+        return await dial(location, settings, end);
+      } catch (error) {
+        if (end.aborted || !(error instanceof DbError && error.retryable)) throw error;
+        await sleep(settings.clock, backoff(attempt, { first: 50, max: 1_000 }), end);
+        if (end.aborted) throw error;
+      }
+    }
+  });
+}
+
+async function dial(location: RemoteLocation, settings: Settings, signal: AbortSignal): Promise<Wire> {
   const wire =
     location.kind === "ws"
       ? await Socket.connect(location.url, signal)
@@ -36,7 +54,7 @@ export async function connect(
     await requireSupported(wire);
     await signIn(wire, settings);
     await choose(wire, settings);
-    await wire.call({ method: "query", params: ["RETURN true", {}] });
+    await ask(wire, "RETURN true");
   } catch (error) {
     wire.destroy();
     throw signal.aborted ? tooLate(location.url, error) : notMade(error);
@@ -47,38 +65,33 @@ export async function connect(
   return wire;
 }
 
-/**
- * The same, tried again with jitter for as long as `settings.connectTimeout` leaves, while the server is merely not
- * there yet.
- */
-export async function connectPatiently(location: RemoteLocation, settings: Settings): Promise<Wire> {
+async function inTime<T>(
+  { clock, connectTimeout }: Settings,
+  work: (end: AbortSignal) => Promise<T>,
+): Promise<T> {
   const end = new AbortController();
-  const cancel = settings.clock.after(settings.connectTimeout, () => end.abort());
-  try {
-    for (let attempt = 0; ; attempt++) {
-      try {
-        return await connect(location, settings, end.signal);
-      } catch (error) {
-        if (end.signal.aborted || !(error instanceof DbError && error.retryable)) throw error;
-        await sleep(settings.clock, backoff(attempt, { first: 50, max: 1_000 }), end.signal);
-        if (end.signal.aborted) throw error;
-      }
-    }
-  } finally {
-    cancel();
-  }
+  const cancel = clock.after(connectTimeout, () => end.abort());
+  return work(end.signal).finally(cancel);
 }
 
-/** Who may make the namespace and the database has them made: since 3.1 a server no longer does so by itself. */
+/** A root user has them made, where it may: since 3.1 a server no longer makes what is chosen. */
 async function choose(wire: Wire, { credentials, namespace, database, clock }: Settings): Promise<void> {
-  const ask = (method: string, ...params: unknown[]) =>
-    retryConflicts(clock, () => wire.call({ method, params }));
+  const use = (...names: (string | undefined)[]) =>
+    retryConflicts(clock, async () => {
+      if (wire.stateful) await wire.call({ method: "use", params: names });
+    });
   if (credentials?.kind === "password" && credentials.level === "root") {
-    await ask("query", `DEFINE NAMESPACE IF NOT EXISTS \`${namespace}\``, {});
-    if (wire.stateful) await ask("use", namespace, undefined);
-    await ask("query", `DEFINE DATABASE IF NOT EXISTS \`${database}\``, {});
+    const make = (text: string) => retryConflicts(clock, () => ask(wire, text)).catch(unlessDenied);
+    await make(`DEFINE NAMESPACE IF NOT EXISTS \`${namespace}\``);
+    await use(namespace, undefined);
+    await make(`DEFINE DATABASE IF NOT EXISTS \`${database}\``);
   }
-  if (wire.stateful) await ask("use", namespace, database);
+  await use(namespace, database);
+}
+
+/** Who may not make them can still use them. */
+function unlessDenied(error: unknown): void {
+  if (!(error instanceof DbError && error.code === "db.denied")) throw error;
 }
 
 async function requireSupported(wire: Wire): Promise<void> {

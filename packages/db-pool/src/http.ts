@@ -55,10 +55,15 @@ export class HttpWire implements Wire {
     throw new DbError({ code: "db.bad_statement", message: "live notifications need a ws:// or wss:// URL" });
   }
 
-  destroy(): void {
+  destroy(reason?: DbError): void {
     this.#end.abort();
     this.#settleLost(
-      new DbError({ code: "db.connection_lost", message: "the connection was given up", outcome: "unknown" }),
+      reason ??
+        new DbError({
+          code: "db.connection_lost",
+          message: "the connection was given up",
+          outcome: "unknown",
+        }),
     );
   }
 

@@ -2,7 +2,7 @@ import { connect, connectPatiently } from "./connection.ts";
 import { Database } from "./db.ts";
 import { Deadline } from "./deadline.ts";
 import { DoorbellBoard, type Ear } from "./doorbell.ts";
-import { openEngine, type Engine } from "./engine.ts";
+import { openEngine, type EmbeddedLocation, type Engine } from "./engine.ts";
 import { DbError } from "./errors.ts";
 import {
   isEmbedded,
@@ -30,7 +30,7 @@ export async function openDatabase(options: DatabaseOptions = {}): Promise<Datab
     const settings = settingsFrom(options);
     const telemetry = new Telemetry(settings.namespace, settings.database);
     return isEmbedded(settings.location)
-      ? await openEmbedded(settings, telemetry)
+      ? await openEmbedded(settings.location, settings, telemetry)
       : await openRemote(settings.location, settings, telemetry);
   } catch (error) {
     throw seenFrom(caller, error);
@@ -42,9 +42,13 @@ export function engineOf(database: Database): Engine | undefined {
   return database.closed ? undefined : engines.get(database);
 }
 
-async function openEmbedded(settings: Settings, telemetry: Telemetry): Promise<Database> {
+async function openEmbedded(
+  location: EmbeddedLocation,
+  settings: Settings,
+  telemetry: Telemetry,
+): Promise<Database> {
   using deadline = new Deadline(settings.clock, settings.connectTimeout);
-  const opening = openEngine(settings.location as never);
+  const opening = openEngine(location);
   const engine = await deadline
     .guard(opening, "opening the database", () => "not_applied")
     .catch((error: DbError) => {
@@ -77,25 +81,11 @@ async function openRemote(
   settings: Settings,
   telemetry: Telemetry,
 ): Promise<Database> {
-  const dial = async () => {
-    const end = new AbortController();
-    const cancel = settings.clock.after(settings.connectTimeout, () => end.abort());
-    return connect(location, settings, end.signal).finally(cancel);
-  };
   const first = await connectPatiently(location, settings); // waits for a server that is only just starting
-  let unused: typeof first | undefined = first;
-  const pool = new Pool(
-    settings,
-    () => {
-      const wire = unused;
-      unused = undefined;
-      return wire ? Promise.resolve(wire) : dial();
-    },
-    telemetry,
-  );
-  await pool.start();
+  const pool = new Pool(settings, () => connect(location, settings), telemetry);
+  await pool.start(first);
   const listen = async (): Promise<Ear> => {
-    const wire = await dial();
+    const wire = await connect(location, settings);
     return { wire, session: undefined, hangUp: async () => wire.destroy() };
   };
   const board = new DoorbellBoard(settings.clock, location.kind === "ws" ? listen : undefined);

@@ -55,10 +55,11 @@ export class Pool {
     this.#telemetry = telemetry;
   }
 
-  /** Opens the first connections: all of them, or none and an error. */
-  async start(): Promise<void> {
+  /** Opens the first connections, but for `first` if it is there: all of them, or none and an error. */
+  async start(first?: Wire): Promise<void> {
     const wanted = Math.max(1, this.#settings.poolMin);
-    const opened = await Promise.allSettled(Array.from({ length: wanted }, () => this.#open()));
+    const opening = Array.from({ length: wanted }, async (_, i) => (i === 0 && first) || this.#open());
+    const opened = await Promise.allSettled(opening);
     const failed = opened.find((result) => result.status === "rejected");
     for (const result of opened) {
       if (result.status !== "fulfilled") continue;

@@ -4,7 +4,7 @@
 // D3. Every error says whether the call may have taken effect, and which statement truly failed.
 
 import { performance } from "node:perf_hooks";
-import { classify, isBystander, unwrapped, type EngineFailure } from "./classify.ts";
+import { classify, isBystander, unwrapped } from "./classify.ts";
 import { encode, Encoded } from "./codec.ts";
 import { sleep } from "./clock.ts";
 import { Deadline } from "./deadline.ts";
@@ -14,7 +14,7 @@ import { MAX_RETRIES, retryDelay } from "./retry.ts";
 import type { Source } from "./source.ts";
 import { isContained, renderTransaction, requireRunnable, type BoundText, type Statement } from "./surql.ts";
 import type { Telemetry } from "./telemetry.ts";
-import { isObject, protocolError, type Request } from "./wire.ts";
+import { failureOf, isObject, protocolError, type RawAnswer, type Request } from "./wire.ts";
 
 export interface CallOptions {
   /** Ends the call early with `db.cancelled`. What it did until then is told by the error's `outcome`. */
@@ -154,13 +154,6 @@ interface Call {
 
 type ReadAnswers = (answers: RawAnswer[]) => unknown[];
 
-interface RawAnswer {
-  status: string;
-  result: unknown;
-  kind?: string;
-  details?: unknown;
-}
-
 /** The answer to one statement. */
 function readOne(answers: RawAnswer[]): unknown[] {
   const failure = answers[0] && failureOf(answers[0]);
@@ -181,10 +174,6 @@ function readAll(answers: RawAnswer[], statements: readonly Statement[]): unknow
   }
   if (complete) return answers.slice(1, -1).map((answer) => answer.result);
   throw protocolError(`${answers.length - 2} answers to a transaction of ${statements.length} statements`);
-}
-
-function failureOf(answer: RawAnswer): EngineFailure | undefined {
-  return answer.status === "OK" ? undefined : { ...answer, message: String(answer.result) };
 }
 
 /** An error that the engine found no reason to cancel for leaves the others committed. */

@@ -8,7 +8,7 @@ import { decode, encode, Encoded } from "./codec.ts";
 import type { Engine } from "./engine.ts";
 import { InFlight } from "./in-flight.ts";
 import { splitStatements } from "./statement-text.ts";
-import { isObject } from "./wire.ts";
+import { ask, isObject } from "./wire.ts";
 
 /** A request as it came: what is only passed on stays encoded. */
 export interface RawRequest {
@@ -195,19 +195,18 @@ export class ServedSession {
     const session = Uuid.v4();
     await this.#engine.call({ method: "attach", session });
     try {
-      if (!names(await this.#ask(session, "INFO FOR ROOT", "namespaces")).includes(namespace)) return false;
+      if (!(await this.#listed(session, "INFO FOR ROOT", "namespaces")).includes(namespace)) return false;
       if (database === undefined) return true;
       await this.#engine.call({ method: "use", params: [namespace, undefined], session });
-      return names(await this.#ask(session, "INFO FOR NS", "databases")).includes(database);
+      return (await this.#listed(session, "INFO FOR NS", "databases")).includes(database);
     } finally {
       await this.#engine.call({ method: "detach", session });
     }
   }
 
-  async #ask(session: Uuid, text: string, key: string): Promise<unknown> {
-    const answers = await this.#engine.call({ method: "query", params: [text, {}], session });
-    const [answer] = Array.isArray(answers) ? (answers as unknown[]) : [];
-    return isObject(answer) && isObject(answer.result) ? answer.result[key] : undefined;
+  async #listed(session: Uuid, text: string, key: string): Promise<unknown[]> {
+    const info = await ask(this.#engine, text, session);
+    return isObject(info) && isObject(info[key]) ? Object.keys(info[key]) : [];
   }
 
   async #allow(): Promise<void> {
@@ -247,10 +246,6 @@ export function listOf(params: Uint8Array | undefined): unknown[] {
 function onlyReads(params: Uint8Array | undefined): boolean {
   const [text] = listOf(params);
   return typeof text === "string" && splitStatements(text).every((statement) => statement.readOnly);
-}
-
-function names(record: unknown): unknown[] {
-  return isObject(record) ? Object.keys(record) : [];
 }
 
 function entriesSaid([namespace, database]: unknown[]): [string, unknown][] {

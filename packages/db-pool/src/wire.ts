@@ -33,6 +33,29 @@ export interface Notification {
   record?: unknown;
 }
 
+/** What the engine answers to one statement. */
+export interface RawAnswer {
+  status: string;
+  result: unknown;
+  kind?: string;
+  details?: unknown;
+}
+
+/** Why a statement failed, if it did. */
+export function failureOf(answer: RawAnswer): EngineFailure | undefined {
+  return answer.status === "OK" ? undefined : { ...answer, message: String(answer.result) };
+}
+
+/** Runs one statement of our own and answers with its result. @throws `DbError`, of the request or of the statement */
+export async function ask(wire: Pick<Wire, "call">, text: string, session?: Uuid): Promise<unknown> {
+  const answers = await wire.call({ method: "query", params: [text, {}], session });
+  const [answer] = Array.isArray(answers) ? (answers as RawAnswer[]) : [];
+  if (!answer) throw protocolError("something that is no list of answers");
+  const failure = failureOf(answer);
+  if (failure) throw classify(failure);
+  return answer.result;
+}
+
 let lastId = 0;
 
 export function encodeRequest({ method, params, session }: Request): { id: string; bytes: Uint8Array } {
