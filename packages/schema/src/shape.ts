@@ -1,0 +1,410 @@
+// Shape. Owns: what a zod schema is in SurrealQL: a TYPE, conditions for ASSERT, nested fields.
+// Does not own: writing it down (definition.ts), or the checks of strings, numbers and lists (checks.ts).
+// S1. The database never refuses what zod lets through.
+// S2. What SurrealQL cannot say is a gap, listed with its path; what cannot be kept at all is refused, with its path.
+
+import { Decimal, Duration, RecordId, Uuid } from "@sentient/db-pool";
+import type { z } from "zod";
+import type * as core from "zod/v4/core";
+import { checkConditions, type Condition } from "./checks.ts";
+import { SchemaError } from "./errors.ts";
+import { keyText, literalText, nameText } from "./literal.ts";
+import { matches } from "./pattern.ts";
+import { fromStored } from "./storage.ts";
+
+/** Something zod checks and the database does not. */
+export interface Gap {
+  /** Where, as in `address.city` or `tags.*`; empty for the whole row. */
+  path: string;
+  what: string;
+}
+
+export interface Shape {
+  /** The alternatives of its TYPE, as in `["none", "string"]`. */
+  kinds: string[];
+  /** What must hold besides, for the value itself. */
+  conditions: Condition[];
+  /** Of an object: its fields, which may stand as fields of their own. */
+  fields?: Map<string, Shape>;
+  /** Of an object: whether it may have other fields too. */
+  open?: boolean;
+  /** Of an open object: what each of its values is. */
+  values?: Shape;
+  /** The literal of its default. */
+  defaultText?: string;
+  readonly?: boolean;
+  comment?: string | undefined;
+}
+
+/** What the walk carries along: where it is, what it is inside of, and what it could not say. */
+interface Walk {
+  path: readonly string[];
+  within: readonly z.core.$ZodType[];
+  gaps: Gap[];
+}
+
+/**
+ * What `schema` is in SurrealQL.
+ *
+ * @throws `schema.unsupported`, naming the path
+ */
+export function shapeOf(schema: z.core.$ZodType, gaps: Gap[], path: readonly string[] = []): Shape {
+  return walk(schema, { path, within: [], gaps });
+}
+
+function walk(schema: z.core.$ZodType, at: Walk): Shape {
+  if (at.within.includes(schema)) {
+    gap(at, "a schema within itself");
+    return simple("any");
+  }
+  const inside = { ...at, within: [...at.within, schema] };
+  const shape = describe(schema as core.$ZodTypes, inside);
+  const comment = (schema as z.ZodType).description;
+  return comment === undefined ? shape : { ...shape, comment };
+}
+
+function describe(schema: core.$ZodTypes, at: Walk): Shape {
+  const { def } = schema._zod;
+  switch (def.type) {
+    case "string":
+      return checked("string", schema, at);
+    case "number":
+      return checked(isInteger(def) ? "int" : "float", schema, at);
+    case "bigint":
+      return checked("int", schema, at);
+    case "nan":
+      return { kinds: ["float"], conditions: [(value) => `${value} = NaN`] };
+    case "boolean":
+      return checked("bool", schema, at);
+    case "date":
+      return checked("datetime", schema, at);
+    case "null":
+      return simple("null");
+    case "undefined":
+    case "void":
+      return simple("none");
+    case "any":
+    case "unknown":
+      return checked("any", schema, at);
+    case "literal":
+    case "enum":
+      return simple(...[...schema._zod.values!].map((value) => kindOfLiteral(value, at)));
+    case "template_literal":
+      return ofPattern(schema._zod.pattern!, at);
+    case "optional":
+      return optional(walk(def.innerType, at));
+    case "nullable":
+      return nullable(walk(def.innerType, at));
+    case "nonoptional":
+      return { ...walk(def.innerType, at), kinds: without(walk(def.innerType, at).kinds, "none") };
+    case "default":
+      return withDefault(walk(def.innerType, at), schema, at);
+    case "prefault":
+      gap(at, "a value to parse instead of nothing");
+      return walk(def.innerType, at);
+    case "catch":
+      gap(at, "a value instead of what does not fit");
+      return walk(def.innerType, at);
+    case "readonly":
+      return { ...walk(def.innerType, at), readonly: true };
+    case "lazy":
+      return walk(def.getter(), at);
+    case "pipe":
+      return pipe(schema as core.$ZodPipe, at);
+    case "object":
+      return object(schema as core.$ZodObject, at);
+    case "record":
+      return record(schema as core.$ZodRecord, at);
+    case "array":
+    case "set":
+      return list(schema as core.$ZodArray | core.$ZodSet, at);
+    case "tuple":
+      return tuple(schema as core.$ZodTuple, at);
+    case "union":
+      return union(schema as core.$ZodUnion, at);
+    case "intersection":
+      return intersection(walk(def.left, at), walk(def.right, at), at);
+    case "custom":
+      return custom(schema as core.$ZodCustom, at);
+    default:
+      throw unsupported(at, `z.${def.type}() has no SurrealQL type`, "give it a codec to one that has");
+  }
+}
+
+function simple(...kinds: string[]): Shape {
+  return { kinds, conditions: [] };
+}
+
+function checked(kind: string, schema: z.core.$ZodType, at: Walk): Shape {
+  return { kinds: [kind], conditions: checkConditions(schema, (what) => gap(at, what)) };
+}
+
+function ofPattern(pattern: RegExp, at: Walk): Shape {
+  if (!matches(pattern, "$value")) gap(at, `the pattern ${String(pattern)}`);
+  const condition: Condition = (value) => matches(pattern, value)!.expression;
+  return { kinds: ["string"], conditions: matches(pattern, "$value") ? [condition] : [] };
+}
+
+function isInteger(def: core.$ZodNumberDef): boolean {
+  const formats = [def, ...(def.checks ?? []).map((check) => check._zod.def)].map(
+    (part) => (part as Partial<core.$ZodNumberFormatDef>).format,
+  );
+  return formats.some((format) => format === "safeint" || format === "int32" || format === "uint32");
+}
+
+function kindOfLiteral(value: unknown, at: Walk): string {
+  if (value === undefined) return "none";
+  if (value === null) return "null";
+  const text = literalText(value);
+  if (text === undefined) throw unsupported(at, "this literal has no SurrealQL type", "use another value");
+  return text;
+}
+
+function optional(shape: Shape): Shape {
+  // ASSERT does not look at NONE, so at a field of its own nothing has to be guarded; inside another, all() does it.
+  return { ...shape, kinds: ["none", ...without(shape.kinds, "none")] };
+}
+
+function nullable(shape: Shape): Shape {
+  const { fields: _fields, values: _values, open: _open, ...rest } = shape;
+  const whole = all(shape);
+  return {
+    ...rest,
+    kinds: [...without(shape.kinds, "null"), "null"],
+    conditions: whole ? [(value, depth) => `(${value} = NULL OR ${whole(value, depth)})`] : [],
+  };
+}
+
+function withDefault(shape: Shape, schema: z.core.$ZodType, at: Walk): Shape {
+  const { def } = schema._zod as unknown as { def: { defaultValue: unknown } };
+  const [text, again] = [def.defaultValue, def.defaultValue].map((value) =>
+    value instanceof Date ? undefined : literalText(value),
+  );
+  const kinds = without(shape.kinds, "none");
+  if (text !== undefined && text === again) return { ...shape, kinds, defaultText: text };
+  gap(at, "a default that is made anew each time");
+  return { ...shape, kinds };
+}
+
+/** What is stored is what goes into a codec; a transform alone could not be taken back. */
+function pipe(schema: core.$ZodPipe, at: Walk): Shape {
+  const def = schema._zod.def as core.$ZodPipeDef & Partial<core.$ZodCodecDef>;
+  if (def.in._zod.def.type === "transform" || def.out._zod.def.type === "transform") {
+    throw unsupported(at, "a transform cannot be taken back when the row is written", "use z.codec()");
+  }
+  const stored = walk(def.in, at);
+  if (def.reverseTransform) return stored;
+  const refined = walk(def.out, at);
+  if (refined.kinds.join() === stored.kinds.join())
+    return { ...stored, conditions: [...stored.conditions, ...refined.conditions] };
+  gap(at, "what it is piped into");
+  return stored;
+}
+
+function object(schema: core.$ZodObject, at: Walk): Shape {
+  const { shape, catchall } = schema._zod.def;
+  const rest = catchall?._zod.def.type;
+  const open = rest !== undefined && rest !== "never";
+  if (open && rest !== "unknown" && rest !== "any") gap(at, "the catchall");
+  const fields = new Map(
+    Object.entries(shape).map(([key, field]) => [key, walk(field, { ...at, path: [...at.path, key] })]),
+  );
+  const conditions = checkConditions(schema, (what) => gap(at, what));
+  return { kinds: [open ? "object" : objectKind(fields)], conditions, fields, open };
+}
+
+function objectKind(fields: Map<string, Shape>): string {
+  const entries = [...fields].map(([key, { kinds }]) => `${keyText(key)}: ${typeText(kinds)}`);
+  return entries.length === 0 ? "{}" : `{ ${entries.join(", ")} }`;
+}
+
+function record(schema: core.$ZodRecord, at: Walk): Shape {
+  const { keyType, valueType, partial } = schema._zod.def as core.$ZodRecordDef & { partial?: boolean };
+  const conditions = checkConditions(schema, (what) => gap(at, what));
+  const values = walk(valueType, { ...at, path: [...at.path, "*"] });
+  const keys = keyType._zod.values;
+  if (keys) {
+    const value = partial ? optional(values) : values;
+    const fields = new Map([...keys].map((key) => [String(key), value]));
+    return { kinds: [objectKind(fields)], conditions, fields, open: false };
+  }
+  const { checks, pattern } = keyType._zod.def as { checks?: unknown[]; pattern?: RegExp };
+  if (checks?.length || pattern || keyType._zod.def.type !== "string") gap(at, "what its keys are");
+  return { kinds: ["object"], conditions, fields: new Map(), open: true, values };
+}
+
+function list(schema: core.$ZodArray | core.$ZodSet, at: Walk): Shape {
+  const { def } = schema._zod;
+  const item = walk(def.type === "array" ? def.element : def.valueType, { ...at, path: [...at.path, "*"] });
+  if (holdsRecord(item)) gap({ ...at, path: [...at.path, "*"] }, "the values of the records in it");
+  const conditions = checkConditions(schema, (what) => gap(at, what));
+  const each = all(item);
+  const items = (value: string) => (def.type === "array" ? value : `<array>${value}`);
+  if (each)
+    conditions.push(
+      (value, depth) => `array::all(${items(value)}, |$${depth}| ${each(`$${depth}`, `${depth}_`)})`,
+    );
+  const type = typeText(item.kinds);
+  return { kinds: [type === "any" ? def.type : `${def.type}<${type}>`], conditions };
+}
+
+/** Below a list the values of a record have no field of their own to be checked in. */
+function holdsRecord({ values, fields }: Shape): boolean {
+  return values !== undefined || [...(fields?.values() ?? [])].some(holdsRecord);
+}
+
+function tuple(schema: core.$ZodTuple, at: Walk): Shape {
+  const { items, rest } = schema._zod.def;
+  const shapes = items.map((item, i) => walk(item, { ...at, path: [...at.path, String(i)] }));
+  const conditions = checkConditions(schema, (what) => gap(at, what));
+  if (rest || shapes.some(({ kinds }) => kinds.includes("none"))) {
+    gap(at, "what its items are, as their number varies");
+    return { kinds: ["array"], conditions };
+  }
+  shapes.forEach((item, i) => {
+    const whole = all(item);
+    if (whole) conditions.push((value, depth) => whole(`${value}[${i}]`, depth));
+  });
+  return { kinds: [`[${shapes.map(({ kinds }) => typeText(kinds)).join(", ")}]`], conditions };
+}
+
+function union(schema: core.$ZodUnion, at: Walk): Shape {
+  const def = schema._zod.def as core.$ZodUnionDef & { discriminator?: string };
+  const options = def.options.map((option) => walk(option, at));
+  if (options.length === 1) return options[0]!;
+  const kinds = [...new Set(options.flatMap((option) => option.kinds))];
+  const conditions = checkConditions(schema, (what) => gap(at, what));
+  for (const [i, option] of options.entries()) {
+    const base = baseTest(option, options.toSpliced(i, 1));
+    if (!base && !def.discriminator && fromStored(def.options[i]!))
+      throw unsupported(
+        at,
+        "a bigint cannot be told from a number once it is stored",
+        "add a tag, or use text",
+      );
+    const whole = all(option);
+    if (!whole) continue;
+    const is = def.discriminator ? tagTest(def.discriminator, option) : base;
+    if (is) conditions.push((value, depth) => `(!${is(value, depth)} OR ${whole(value, depth)})`);
+    else gap(at, "what an alternative asks besides its type");
+  }
+  return { kinds, conditions };
+}
+
+/** Whether a value is the option with this tag. */
+function tagTest(discriminator: string, option: Shape): Condition | undefined {
+  const tags = option.fields?.get(discriminator)?.kinds;
+  return tags && ((value) => `(${value}.${nameText(discriminator)} IN [${tags.join(", ")}])`);
+}
+
+/** Whether a value is of the one type that this option has and no other. */
+function baseTest(option: Shape, others: readonly Shape[]): Condition | undefined {
+  const bases = new Set(option.kinds.map(baseOf));
+  const [base] = bases;
+  const taken = others.flatMap(({ kinds }) => kinds.map(baseOf));
+  if (
+    bases.size !== 1 ||
+    base === undefined ||
+    base === "any" ||
+    taken.includes(base) ||
+    taken.includes("any")
+  )
+    return undefined;
+  return (value) => `type::is_${base}(${value})`;
+}
+
+function baseOf(kind: string): string {
+  if (kind.startsWith("'")) return "string";
+  if (kind.startsWith("{")) return "object";
+  if (kind.startsWith("[")) return "array";
+  if (/^-?\d/.test(kind) || /^(?:int|float|decimal|NaN)$/.test(kind)) return "number";
+  if (kind === "true" || kind === "false") return "bool";
+  return /^[a-z]+/.exec(kind)![0];
+}
+
+function intersection(left: Shape, right: Shape, at: Walk): Shape {
+  if (!left.fields || !right.fields || left.values || right.values) {
+    throw unsupported(
+      at,
+      "an intersection of what is not two objects has no SurrealQL type",
+      "use .extend()",
+    );
+  }
+  const both = [...left.fields.keys()].filter((key) => right.fields!.has(key));
+  if (both.length > 0) gap(at, `what one side of the intersection says of ${both.join(", ")}`);
+  const fields = new Map([...left.fields, ...right.fields]);
+  const open = left.open || right.open || false;
+  const conditions = [...left.conditions, ...right.conditions];
+  return { kinds: [open ? "object" : objectKind(fields)], conditions, fields, open };
+}
+
+const CLASSES = new Map<unknown, string>([
+  [Uint8Array, "bytes"],
+  [Date, "datetime"],
+  [RecordId, "record"],
+  [Decimal, "decimal"],
+  [Duration, "duration"],
+  [Uuid, "uuid"],
+]);
+
+function custom(schema: core.$ZodCustom, at: Walk): Shape {
+  const { def, bag } = schema._zod;
+  const kind = def.surrealType ?? CLASSES.get(bag.Class);
+  if (kind === undefined)
+    throw unsupported(
+      at,
+      "z.custom() does not say what SurrealDB should keep",
+      "wrap it: stored(schema, type)",
+    );
+  const conditions = (def.checks ?? []).length > 0 ? checkConditions(schema, (what) => gap(at, what)) : [];
+  if (def.surrealType !== undefined && !KNOWN_TYPES.test(def.surrealType)) gap(at, "a check of its own");
+  return {
+    kinds: kind.split(" | ").length > 1 && !kind.includes("<") ? kind.split(" | ") : [kind],
+    conditions,
+  };
+}
+
+/** Types whose custom check asks for no more than the type does. */
+const KNOWN_TYPES = /^(?:bytes|decimal|duration|uuid|record<.*>)$/;
+
+/** All that must hold for a value inside another, its fields included. */
+export function all(shape: Shape): Condition | undefined {
+  const parts = [...shape.conditions];
+  for (const [key, field] of shape.fields ?? []) {
+    const whole = all(field);
+    if (!whole) continue;
+    const guarded = field.kinds.includes("none");
+    parts.push((value, depth) => {
+      const path = `${value}.${nameText(key)}`;
+      return guarded ? `(${path} = NONE OR ${whole(path, depth)})` : whole(path, depth);
+    });
+  }
+  if (parts.length === 0) return undefined;
+  return (value, depth) => parts.map((part) => part(value, depth)).join(" AND ");
+}
+
+/** A TYPE clause's text. */
+export function typeText(kinds: readonly string[]): string {
+  if (kinds.includes("any")) return "any";
+  const rest = without(kinds, "none");
+  if (rest.length === kinds.length) return kinds.join(" | ");
+  return rest.length === 0 ? "none" : `option<${rest.join(" | ")}>`;
+}
+
+function without(kinds: readonly string[], kind: string): string[] {
+  return kinds.filter((each) => each !== kind);
+}
+
+function gap(at: Walk, what: string): void {
+  const path = at.path.join(".");
+  if (!at.gaps.some((known) => known.path === path && known.what === what)) at.gaps.push({ path, what });
+}
+
+function unsupported(at: Walk, why: string, instead: string): SchemaError {
+  const path = at.path.join(".") || "the row itself";
+  return new SchemaError({
+    code: "schema.unsupported",
+    message: `${path}: ${why}; ${instead}`,
+    details: { path },
+  });
+}

@@ -1,0 +1,173 @@
+// Storage. Owns: what SurrealDB keeps of a value, where that is not the value itself.
+// A bigint that a number can hold is kept as the same integer, and becomes a bigint again by the schema; a key that is
+// undefined is left out.
+
+import type { z } from "zod";
+import type * as core from "zod/v4/core";
+
+const MAX_INT = 2n ** 63n - 1n;
+
+/**
+ * What is written of a value that zod has encoded. Copies only what changes.
+ *
+ * @throws RangeError for a bigint that SurrealDB has no integer for
+ */
+export function toStored(value: unknown): unknown {
+  if (typeof value === "bigint") return storedInteger(value);
+  if (typeof value !== "object" || value === null) return value;
+  if (Array.isArray(value)) return changedItems(value) ?? value;
+  if (value instanceof Set) {
+    const items = changedItems([...value]);
+    return items ? new Set(items) : value;
+  }
+  return Object.getPrototypeOf(value) === Object.prototype
+    ? storedObject(value as Record<string, unknown>)
+    : value;
+}
+
+function storedInteger(value: bigint): number | bigint {
+  if (value > MAX_INT || value < -MAX_INT - 1n)
+    throw new RangeError(
+      "an integer beyond 64 bits has no place in SurrealDB; keep it as text or as a decimal",
+    );
+  const number = Number(value);
+  return Number.isSafeInteger(number) ? number : value;
+}
+
+function changedItems(items: readonly unknown[]): unknown[] | undefined {
+  const stored = items.map(toStored);
+  return stored.some((item, i) => !Object.is(item, items[i])) ? stored : undefined;
+}
+
+function storedObject(value: Record<string, unknown>): Record<string, unknown> {
+  let copy: Record<string, unknown> | undefined;
+  for (const key of Object.keys(value)) {
+    const item = value[key];
+    const stored = toStored(item);
+    if (stored === item && stored !== undefined) continue;
+    copy ??= { ...value };
+    if (stored === undefined) delete copy[key];
+    else copy[key] = stored;
+  }
+  return copy ?? value;
+}
+
+/** Brings back what the schema says; undefined where what is stored is the value itself. */
+export type FromStored = ((value: unknown) => unknown) | undefined;
+
+/** How a value of this schema is read; built once a table. */
+export function fromStored(schema: z.core.$ZodType): FromStored {
+  return reader(schema as core.$ZodTypes, []);
+}
+
+function reader(schema: core.$ZodTypes, within: readonly core.$ZodTypes[]): FromStored {
+  if (within.includes(schema)) return undefined;
+  const { def } = schema._zod;
+  const inner = (each: z.core.$ZodType) => reader(each as core.$ZodTypes, [...within, schema]);
+  switch (def.type) {
+    case "bigint":
+      return (value) => (typeof value === "number" ? BigInt(value) : value);
+    case "literal":
+    case "enum":
+      return bigLiterals(schema._zod.values!);
+    case "optional":
+    case "nullable":
+    case "nonoptional":
+    case "default":
+    case "prefault":
+    case "catch":
+    case "readonly":
+      return inner(def.innerType);
+    case "lazy":
+      return inner(def.getter());
+    case "pipe":
+      return inner(def.in);
+    case "array":
+      return ofArray(inner(def.element));
+    case "set":
+      return ofSet(inner(def.valueType));
+    case "record":
+      return ofRecord(inner(def.valueType));
+    case "tuple":
+      return ofTuple(def.items.map(inner));
+    case "object":
+      return ofObject(Object.entries(def.shape).map(([key, field]) => [key, inner(field)]));
+    case "intersection":
+      return ofBoth(inner(def.left), inner(def.right));
+    case "union":
+      return ofUnion(def, inner);
+    default:
+      return undefined;
+  }
+}
+
+function bigLiterals(values: ReadonlySet<unknown>): FromStored {
+  const big = new Set([...values].filter((value) => typeof value === "bigint"));
+  return big.size === 0
+    ? undefined
+    : (value) => (typeof value === "number" && big.has(BigInt(value)) ? BigInt(value) : value);
+}
+
+function ofArray(item: FromStored): FromStored {
+  return item && ((value) => (Array.isArray(value) ? value.map(item) : value));
+}
+
+function ofSet(item: FromStored): FromStored {
+  return item && ((value) => (value instanceof Set ? new Set([...value].map(item)) : value));
+}
+
+function ofRecord(item: FromStored): FromStored {
+  return (
+    item &&
+    ((value) =>
+      isObject(value)
+        ? Object.fromEntries(Object.entries(value).map(([key, each]) => [key, item(each)]))
+        : value)
+  );
+}
+
+function ofTuple(items: FromStored[]): FromStored {
+  if (!items.some(Boolean)) return undefined;
+  return (value) =>
+    Array.isArray(value) ? value.map((each, i) => items[i]?.(each) ?? (each as unknown)) : value;
+}
+
+function ofObject(fields: [string, FromStored][]): FromStored {
+  const changing = fields.filter(
+    (field): field is [string, NonNullable<FromStored>] => field[1] !== undefined,
+  );
+  if (changing.length === 0) return undefined;
+  return (value) => {
+    if (!isObject(value)) return value;
+    const copy = { ...value };
+    for (const [key, read] of changing) if (key in copy) copy[key] = read(copy[key]);
+    return copy;
+  };
+}
+
+function ofBoth(left: FromStored, right: FromStored): FromStored {
+  if (!left || !right) return left ?? right;
+  return (value) => right(left(value));
+}
+
+/** With a tag the option is known; without one a number becomes a bigint only where no option takes numbers. */
+function ofUnion(
+  { options, discriminator }: core.$ZodUnionDef & { discriminator?: string },
+  inner: (schema: z.core.$ZodType) => FromStored,
+): FromStored {
+  const readers = options.map(inner);
+  if (!readers.some(Boolean)) return undefined;
+  if (discriminator !== undefined) {
+    const byTag = new Map<unknown, FromStored>();
+    options.forEach((option, i) => {
+      for (const tag of option._zod.propValues?.[discriminator] ?? []) byTag.set(tag, readers[i]);
+    });
+    return (value) => (isObject(value) ? (byTag.get(value[discriminator])?.(value) ?? value) : value);
+  }
+  const whole = readers.filter((read) => read !== undefined);
+  return (value) => whole.reduce((read, each) => (Object.is(read, value) ? each(read) : read), value);
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype;
+}

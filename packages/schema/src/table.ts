@@ -1,0 +1,323 @@
+// Tables. Owns: one description of a table, from which its type, its DDL and the checks on the way in and out follow.
+
+import { RecordId } from "@sentient/db-pool";
+import { z } from "zod";
+import { fieldDefinitions, type FieldDefinition, type TableDefinition } from "./definition.ts";
+import { SchemaError } from "./errors.ts";
+import { indexDefinition, type Analyzer, type Index } from "./index-kinds.ts";
+import { stringText } from "./literal.ts";
+import { rowShape } from "./row.ts";
+import { all, typeText, type Gap, type Shape } from "./shape.ts";
+import { fromStored, toStored } from "./storage.ts";
+
+/** What a row is: an object, or a union of objects told apart by one field. */
+export type RowSchema = z.ZodObject | z.ZodDiscriminatedUnion;
+
+export interface TableOptions<
+  Name extends string,
+  Schema extends RowSchema,
+  R extends Relation | undefined = Relation | undefined,
+  K extends string = string,
+> {
+  /** Letters, digits and `_`, not beginning with a digit. */
+  name: Name;
+  /** The fields of a row. */
+  schema: Schema;
+  /**
+   * The field that is the key of the record: values carry the key, `"ada"`, and not the record id, `person:ada`. It is the
+   * field `id` if there is one; without it rows carry their record id.
+   */
+  key?: K & KeysOf<z.output<Schema>>;
+  indexes?: Record<string, Index<Path<Schema>> & { analyzer?: Analyzer }>;
+  /**
+   * Whether the database asserts what zod checks besides types; true if left out. An ASSERT costs 20 to 60 µs a row, so a
+   * table that is written thousands of times a second has its rows checked in code alone.
+   */
+  asserts?: boolean;
+  /** Makes it a table of edges, for `RELATE`: what the ends of an edge may be. */
+  relation?: R;
+  /** Who may do what beside the owner and editors of the database; nobody, if left out. */
+  permissions?: "none" | "full" | Partial<Record<"select" | "create" | "update" | "delete", string>>;
+  /** Keeps what changed for so long, as in `"3d"`; with `original` also what it was before. */
+  changefeed?: { expiry: string; original?: boolean };
+  comment?: string;
+}
+
+export interface Relation {
+  in: string | readonly string[];
+  out: string | readonly string[];
+  /** Whether both ends must exist; true if left out. */
+  enforced?: boolean;
+}
+
+/** A top-level field, or a path below one. */
+type Path<Schema extends RowSchema> =
+  | KeysOf<z.output<Schema>>
+  | `${KeysOf<z.output<Schema>>}.${string}`
+  | "in"
+  | "out";
+type KeysOf<T> = T extends unknown ? keyof T & string : never;
+
+type Ends<R> = R extends { in: infer In; out: infer Out }
+  ? { in: RecordId<Names<In>>; out: RecordId<Names<Out>> }
+  : unknown;
+type Names<T> = T extends readonly (infer Name extends string)[] ? Name : T extends string ? T : never;
+
+/** A value with the record's id, if the schema does not carry its key. */
+type Row<Name extends string, Value, R, K extends string> =
+  Value extends Record<K, unknown> ? Value : Value & Ends<R> & { id: RecordId<Name> };
+/** The same before it is written: the id may be left to the database. */
+type Draft<Name extends string, Value, R, K extends string> =
+  Value extends Record<K, unknown> ? Value : Value & Ends<R> & { id?: RecordId<Name> };
+
+/** The rows of a table, as `parse` answers them. @example type Person = RowOf<typeof person>; */
+export type RowOf<T extends { parse(row: unknown): unknown }> = ReturnType<T["parse"]>;
+
+/** What a migration or a check asks of a table. */
+export type AnyTable = Pick<Table, "name" | "definition" | "analyzers" | "gaps">;
+
+/** A table, described once. Made by `defineTable`. */
+export class Table<
+  Name extends string = string,
+  Schema extends RowSchema = RowSchema,
+  R extends Relation | undefined = Relation | undefined,
+  K extends string = string,
+> {
+  readonly name: Name;
+  readonly schema: Schema;
+  /** What the database is told of it. */
+  readonly definition: TableDefinition;
+  readonly analyzers: readonly Analyzer[];
+  /** What zod checks and the database does not. */
+  readonly gaps: readonly Gap[];
+  readonly #read: (value: unknown) => unknown;
+  readonly #key: string | undefined;
+  readonly #isRelation: boolean;
+  readonly #variants: Variants | undefined;
+
+  /** @internal */
+  constructor(options: TableOptions<Name, Schema, R, K>) {
+    const { name, schema, indexes = {}, asserts = true, relation, key = "id" as string } = options;
+    const gaps: Gap[] = [];
+    const row = rowShape(schema, gaps);
+    const id = row.fields.get(key);
+    row.fields.delete(key);
+    this.name = requireName(name);
+    this.schema = schema;
+    this.gaps = asserts ? gaps : [{ path: "", what: "everything that a type does not say" }];
+    this.#key = id === undefined ? undefined : key;
+    this.#isRelation = relation !== undefined;
+    this.#variants = schema instanceof z.ZodDiscriminatedUnion ? new Variants(schema) : undefined;
+    this.#read = fromStored(schema) ?? ((value) => value);
+    this.definition = {
+      clause: clauseOf(options, row.open),
+      fields: (asserts ? asTheyAre : withoutAsserts)({
+        ...(id ? { id: keyDefinition(id) } : {}),
+        ...(relation ? { in: endDefinition(relation.in), out: endDefinition(relation.out) } : {}),
+        ...fieldDefinitions(row.fields, gaps),
+      }),
+      indexes: Object.fromEntries(Object.entries(indexes).map(([key, each]) => [key, indexDefinition(each)])),
+    };
+    this.analyzers = Object.values(indexes).flatMap(({ analyzer }) => analyzer ?? []);
+  }
+
+  /**
+   * The id of the record with this key.
+   *
+   * @throws `schema.invalid_value` if the schema says what a key is and this is none
+   * @example await db.query(surql`SELECT * FROM ONLY ${person.record("ada")}`);
+   */
+  record(key: KeyOf<z.output<Schema>, K>): RecordId<Name> {
+    return new RecordId(this.name, this.#storedKey(key) as never);
+  }
+
+  #storedKey(key: unknown): unknown {
+    const schema = this.#key === undefined ? undefined : keySchema(this.schema, this.#key);
+    if (!schema) return toStored(key);
+    const encoded = z.safeEncode(schema, key);
+    if (!encoded.success) throw this.#invalid("schema.invalid_value", "the key", encoded.error);
+    return toStored(encoded.data);
+  }
+
+  /**
+   * The row that the database answered, checked.
+   *
+   * @throws `schema.invalid_row`, naming the record and the fields that do not fit
+   * @example const people = (await db.query(surql<unknown[]>`SELECT * FROM person`)).map(person.parse);
+   */
+  readonly parse = (row: unknown): Row<Name, z.output<Schema>, R, K> => {
+    const { id } = Object(row) as { id?: unknown };
+    const parsed = this.schema.safeParse(this.#read(this.#withKey(row, id)));
+    if (!parsed.success)
+      throw this.#invalid(
+        "schema.invalid_row",
+        id instanceof RecordId ? id.toString() : "a row",
+        parsed.error,
+      );
+    if (this.#key !== undefined) return parsed.data as never;
+    const ends = this.#isRelation ? { in: (row as Edge).in, out: (row as Edge).out } : {};
+    return { id, ...ends, ...(parsed.data as object) } as never;
+  };
+
+  #withKey(row: unknown, id: unknown): unknown {
+    if (this.#key === undefined || !(id instanceof RecordId)) return row;
+    return { ...(row as object), [this.#key]: id.id as unknown };
+  }
+
+  /**
+   * What to write for a value: `CONTENT` of a record.
+   *
+   * @throws `schema.invalid_value`, naming the fields that do not fit; `schema.limit` for what is too large
+   * @example await db.query(surql`CREATE person CONTENT ${person.serialise({ name: "Ada" })}`);
+   */
+  readonly serialise = (value: Draft<Name, z.output<Schema>, R, K>): Record<string, unknown> => {
+    const encoded = z.safeEncode(this.#variants?.of(value) ?? this.schema, value);
+    if (!encoded.success) throw this.#invalid("schema.invalid_value", "the value", encoded.error);
+    const stored = this.#stored(encoded.data);
+    if (this.#key !== undefined) {
+      const { [this.#key]: key, ...rest } = stored;
+      return { id: new RecordId(this.name, key as never), ...rest };
+    }
+    const { id, in: from, out: to } = value as { id?: unknown } & Partial<Edge>;
+    return {
+      ...(id === undefined ? {} : { id }),
+      ...(this.#isRelation ? { in: from, out: to } : {}),
+      ...stored,
+    };
+  };
+
+  #stored(encoded: unknown): Record<string, unknown> {
+    try {
+      return toStored(encoded) as Record<string, unknown>;
+    } catch (cause) {
+      const message = `${this.name}: ${(cause as Error).message}`;
+      throw new SchemaError({ code: "schema.invalid_value", message, cause });
+    }
+  }
+
+  #invalid(
+    code: "schema.invalid_row" | "schema.invalid_value",
+    what: string,
+    error: z.core.$ZodError,
+  ): SchemaError {
+    const issues = error.issues.map(({ path, message }) => ({ path: path.map(String).join("."), message }));
+    const said = issues.slice(0, 3).map(({ path, message }) => (path ? `${path}: ${message}` : message));
+    const more = issues.length > 3 ? `, and ${issues.length - 3} more` : "";
+    const limit = error.issues
+      .map((issue) => (issue as { params?: { limit?: string } }).params)
+      .find((params) => params?.limit);
+    return new SchemaError({
+      code: limit ? "schema.limit" : code,
+      message: `${what} does not fit the table ${this.name}: ${said.join("; ")}${more}`,
+      details: { table: this.name, issues, ...limit },
+    });
+  }
+}
+
+/** The options of a union by their tag. On the way back zod tries them all, and of none says why. */
+class Variants {
+  readonly #tag: string;
+  readonly #byTag = new Map<unknown, z.ZodType>();
+
+  constructor({ def }: z.ZodDiscriminatedUnion) {
+    this.#tag = def.discriminator;
+    for (const option of def.options)
+      for (const tag of option._zod.propValues?.[def.discriminator] ?? [])
+        this.#byTag.set(tag, option as z.ZodType);
+  }
+
+  /** The option for a value; for one of no option, what asks for a tag. */
+  of(value: unknown): z.ZodType {
+    const tag = (Object(value) as Record<string, unknown>)[this.#tag];
+    return this.#byTag.get(tag) ?? z.object({ [this.#tag]: z.literal([...this.#byTag.keys()] as string[]) });
+  }
+}
+
+interface Edge {
+  in: RecordId;
+  out: RecordId;
+}
+
+type KeyOf<Value, K extends string> =
+  Value extends Record<K, infer Key> ? Key : string | number | bigint | readonly unknown[] | object;
+
+/**
+ * Describes a table: its type, its DDL and the checks of its rows follow from one zod schema.
+ *
+ * @throws `schema.unsupported` for what SurrealDB cannot keep, naming the path; `schema.bad_table` for a bad name
+ * @example const person = defineTable({ name: "person", schema: z.object({ name: z.string(), email: z.email() }), indexes: { byEmail: unique("email") } });
+ */
+export function defineTable<
+  const Name extends string,
+  Schema extends RowSchema,
+  const R extends Relation | undefined = undefined,
+  const K extends string = "id",
+>(options: TableOptions<Name, Schema, R, K>): Table<Name, Schema, R, K> {
+  return new Table(options);
+}
+
+function requireName<Name extends string>(name: Name): Name {
+  if (/^[A-Za-z_]\w{0,63}$/.test(name)) return name;
+  throw new SchemaError({
+    code: "schema.bad_table",
+    message: `${JSON.stringify(name)} is no name for a table: use letters, digits and _, at most 64, not beginning with a digit`,
+  });
+}
+
+/** Undefined where the options of a union each have one of their own, and it is asked of the whole value only. */
+function keySchema(schema: RowSchema, key: string): z.ZodType | undefined {
+  if (schema instanceof z.ZodObject) return schema.shape[key] as z.ZodType;
+  const keys = new Set(schema.options.map((option) => (option as z.ZodObject).shape[key] as z.ZodType));
+  return keys.size === 1 ? [...keys][0] : undefined;
+}
+
+type Fields = TableDefinition["fields"];
+const asTheyAre = (fields: Fields): Fields => fields;
+
+function withoutAsserts(fields: Fields): Fields {
+  return Object.fromEntries(
+    Object.entries(fields).map(([path, { assert: _assert, ...rest }]) => [path, rest]),
+  );
+}
+
+/** The conditions on an id are on its key, while `$value` is the whole id. */
+function keyDefinition(id: Shape): FieldDefinition {
+  const whole = all(id);
+  const type = typeText(id.kinds);
+  return {
+    type: [type.startsWith("record<") ? "any" : type],
+    ...(whole && !type.startsWith("record<") ? { assert: whole("record::id($value)", "item") } : {}),
+  };
+}
+
+function endDefinition(tables: string | readonly string[]): FieldDefinition {
+  return { type: [`record<${either(tables)}>`] };
+}
+
+function either(tables: string | readonly string[]): string {
+  return [tables].flat().join(" | ");
+}
+
+function clauseOf<Name extends string, Schema extends RowSchema>(
+  { relation, permissions = "none", changefeed, comment }: TableOptions<Name, Schema>,
+  open: boolean,
+): string {
+  const kind = relation
+    ? `RELATION IN ${either(relation.in)} OUT ${either(relation.out)}${relation.enforced === false ? "" : " ENFORCED"}`
+    : "NORMAL";
+  return [
+    `TYPE ${kind} ${open ? "SCHEMALESS" : "SCHEMAFULL"}`,
+    changefeed && `CHANGEFEED ${changefeed.expiry}${changefeed.original ? " INCLUDE ORIGINAL" : ""}`,
+    `PERMISSIONS ${permissionsText(permissions)}`,
+    comment !== undefined && `COMMENT ${stringText(comment)}`,
+  ]
+    .filter(Boolean)
+    .join(" ");
+}
+
+function permissionsText(permissions: NonNullable<TableOptions<string, RowSchema>["permissions"]>): string {
+  if (typeof permissions === "string") return permissions.toUpperCase();
+  return (["select", "create", "update", "delete"] as const)
+    .map((verb) => `FOR ${verb} ${permissions[verb] === undefined ? "NONE" : `WHERE ${permissions[verb]}`}`)
+    .join(", ");
+}
