@@ -1,0 +1,375 @@
+// From one set of tables to the next: what is written, what is asked, and that rows come along.
+
+import { readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { ident, surql, type Database } from "@sentient/db-pool";
+import { describe, expect, test } from "vitest";
+import { z } from "zod";
+import {
+  check,
+  defineAnalyzer,
+  defineTable,
+  fullText,
+  generate,
+  generateEmpty,
+  index,
+  isGenerated,
+  link,
+  migrate,
+  readMigrations,
+  unique,
+  vector,
+  type AnyTable,
+  type Decisions,
+} from "../src/index.ts";
+import { freshDatabase, freshFolder } from "./support/migrate.ts";
+
+/** A folder and a database that follow the tables. */
+async function following() {
+  const folder = await freshFolder();
+  const db = await freshDatabase();
+  return {
+    folder,
+    db,
+    /** Generates, migrates, and asks whether the database is what the tables say. */
+    to: async (tables: AnyTable[], decisions?: Decisions): Promise<string> => {
+      const made = await generate({ folder, tables, ...(decisions ? { decisions } : {}) });
+      await migrate(db, { migrations: await readMigrations(folder) });
+      expect(await check(db, tables)).toEqual([]);
+      expect(await isGenerated({ folder, tables })).toBe(true);
+      return made?.text ?? "";
+    },
+  };
+}
+
+const person = <Fields extends z.ZodRawShape>(fields: Fields) =>
+  defineTable({ name: "person", schema: z.object(fields) });
+const rows = (db: Database, table = "person") =>
+  db.query(surql<Record<string, unknown>[]>`SELECT * FROM ${ident(table)}`);
+const statementsOf = (text: string) =>
+  text.split("\n").filter((line) => line !== "" && !line.startsWith("--"));
+
+describe("the first migration", () => {
+  test("defines every table with its fields, indexes and analyzers, and the second finds nothing to do", async () => {
+    const english = defineAnalyzer({
+      name: "english",
+      tokenizers: ["blank", "class"],
+      filters: ["lowercase", { snowball: "english" }],
+    });
+    const tables = [
+      defineTable({
+        name: "person",
+        schema: z.object({ name: z.string(), email: z.email() }),
+        indexes: { byEmail: unique("email"), byName: index("name") },
+      }),
+      defineTable({
+        name: "post",
+        schema: z.object({
+          author: link("person"),
+          body: z.string(),
+          near: z.array(z.number()).length(3),
+          at: z.date(),
+        }),
+        indexes: {
+          text: fullText("body", { analyzer: english, highlights: true }),
+          near: vector("near", { dimension: 3 }),
+          byAuthor: index("author", "at"),
+        },
+        permissions: { select: "true", create: "$auth != NONE" },
+        changefeed: { expiry: "3d", original: true },
+        comment: "it's a post",
+      }),
+      defineTable({
+        name: "wrote",
+        schema: z.object({ since: z.date() }),
+        relation: { in: "person", out: ["post"] },
+      }),
+    ];
+    const { folder, db, to } = await following();
+    const text = await to(tables);
+    expect(text.match(/^DEFINE \w+/gm)).toEqual([
+      "DEFINE ANALYZER",
+      ...["TABLE", "FIELD", "FIELD", "INDEX", "INDEX"].map((what) => `DEFINE ${what}`),
+      ...["TABLE", "FIELD", "FIELD", "FIELD", "FIELD", "INDEX", "INDEX", "INDEX"].map(
+        (what) => `DEFINE ${what}`,
+      ),
+      ...["TABLE", "FIELD", "FIELD", "FIELD"].map((what) => `DEFINE ${what}`),
+    ]);
+    expect(await generate({ folder, tables })).toBeUndefined();
+    await db.query(surql`CREATE person:ada CONTENT { name: "Ada", email: "ada@x.org" }`);
+    await db.query(
+      surql`CREATE post:1 CONTENT { author: person:ada, body: "running engines", near: [1, 0, 0], at: time::now() }`,
+    );
+    await db.query(surql`RELATE person:ada->wrote->post:1 SET since = time::now()`);
+    expect(await db.query(surql`SELECT VALUE id FROM post WHERE body @@ "engine"`)).toHaveLength(1);
+    expect(await db.query(surql`SELECT VALUE id FROM post WHERE near <|1,40|> [1, 0.1, 0]`)).toHaveLength(1);
+    await expect(db.query(surql`RELATE person:ada->wrote->post:2 SET since = time::now()`)).rejects.toThrow(
+      "does not exist",
+    );
+    await expect(
+      db.query(surql`CREATE person CONTENT { name: "A", email: "ada@x.org" }`),
+    ).rejects.toMatchObject({ code: "db.unique" });
+  });
+
+  test("lists what only zod checks beside the table it belongs to", async () => {
+    const { to } = await following();
+    const text = await to([
+      person({
+        nick: z
+          .string()
+          .trim()
+          .refine((name) => name !== "root"),
+      }),
+    ]);
+    expect(text).toContain("-- on parse only: nick: a refinement");
+    expect(text).toContain("-- on parse only: nick: a change made on parse, such as trim()");
+  });
+});
+
+describe("a change keeps the rows that are there", () => {
+  test("a new optional field, a new index, a wider type touch no row", async () => {
+    const { db, to } = await following();
+    await to([person({ name: z.string(), age: z.int() })]);
+    await db.query(surql`CREATE person CONTENT { name: "Ada", age: 36 }`);
+    const text = await to([
+      defineTable({
+        name: "person",
+        schema: z.object({ name: z.string().nullable(), age: z.int(), nick: z.string().optional() }),
+        indexes: { byName: index("name") },
+      }),
+    ]);
+    expect(text).not.toContain("UPDATE");
+    expect(await rows(db)).toMatchObject([{ name: "Ada", age: 36 }]);
+  });
+
+  test("a new required field takes its default, or the value one gives", async () => {
+    const { db, to } = await following();
+    await to([person({ name: z.string() })]);
+    await db.query(surql`CREATE person CONTENT { name: "Ada" }`);
+    await to([person({ name: z.string(), role: z.string().default("guest"), length: z.int().readonly() })], {
+      fill: { "person.length": "string::len(name)" },
+    });
+    expect(await rows(db)).toMatchObject([{ name: "Ada", role: "guest", length: 3 }]);
+    await expect(db.query(surql`UPDATE person SET length = 4`)).rejects.toMatchObject({
+      code: "db.invalid_field",
+    });
+  });
+
+  test("a new required field without either is noted, works on an empty table, and elsewhere fails and changes nothing", async () => {
+    const { db, folder, to } = await following();
+    await to([person({ name: z.string() })]);
+    await db.query(surql`CREATE person CONTENT { name: "Ada" }`);
+    const made = await generate({ folder, tables: [person({ name: z.string(), age: z.int() })] });
+    expect(made?.notes).toEqual([expect.stringContaining("person.age is new and required")]);
+    const migrations = await readMigrations(folder);
+    await expect(migrate(db, { migrations })).rejects.toMatchObject({ code: "schema.migration_failed" });
+    expect(await check(db, [person({ name: z.string() })])).toEqual([]);
+    const empty = await freshDatabase();
+    expect((await migrate(empty, { migrations })).applied).toHaveLength(2);
+  });
+
+  test("a field is renamed with its values, an object too, and a readonly one stays so", async () => {
+    const { db, to } = await following();
+    await to([person({ name: z.string().readonly(), address: z.object({ city: z.string() }) })]);
+    await db.query(surql`CREATE person CONTENT { name: "Ada", address: { city: "London" } }`);
+    await to([person({ fullName: z.string().readonly(), home: z.object({ city: z.string() }) })], {
+      rename: { "person.name": "person.fullName", "person.address": "person.home" },
+    });
+    const [row] = await rows(db);
+    expect(row).toEqual({ id: expect.anything() as unknown, fullName: "Ada", home: { city: "London" } });
+  });
+
+  test("a field is dropped with its values, below another too", async () => {
+    const { db, to } = await following();
+    await to([
+      person({ name: z.string(), tags: z.array(z.string()), at: z.object({ x: z.int(), y: z.int() }) }),
+    ]);
+    await db.query(surql`CREATE person CONTENT { name: "Ada", tags: ["a"], at: { x: 1, y: 2 } }`);
+    await to([person({ name: z.string(), at: z.object({ x: z.int() }) })], {
+      drop: ["person.tags", "person.at.y"],
+    });
+    expect(await rows(db)).toMatchObject([{ name: "Ada", at: { x: 1 } }]);
+    await db.query(surql`UPDATE person SET name = "Ada L."`); // nothing left behind is in the way
+  });
+
+  test("another type takes the value one computes, and a list that is none any more leaves nothing behind", async () => {
+    const { db, to } = await following();
+    await to([person({ age: z.string(), tags: z.array(z.array(z.string())), at: z.object({ x: z.int() }) })]);
+    await db.query(surql`CREATE person CONTENT { age: "36", tags: [["a", "b"]], at: { x: 1 } }`);
+    await to([person({ age: z.int(), tags: z.string(), at: z.int() })], {
+      fill: { "person.age": "<int>age", "person.tags": "tags[0][0]", "person.at": "at.x" },
+    });
+    expect(await rows(db)).toMatchObject([{ age: 36, tags: "a", at: 1 }]);
+  });
+
+  test("what no longer fits stops the migration, and nothing is changed", async () => {
+    const { db, folder, to } = await following();
+    const before = person({ age: z.int() });
+    await to([before]);
+    await db.query(surql`CREATE person CONTENT { age: -1 }`);
+    await generate({ folder, tables: [person({ age: z.int().min(0) })] });
+    const failed = migrate(db, { migrations: await readMigrations(folder) });
+    await expect(failed).rejects.toMatchObject({
+      code: "schema.migration_failed",
+      message: expect.stringContaining("Found -1 for field `age`") as unknown,
+    });
+    expect(await check(db, [before])).toEqual([]);
+  });
+
+  test("a table is dropped when one says so, and renamed by copying unless something links to it", async () => {
+    const { db, folder, to } = await following();
+    const note = (name: string) => defineTable({ name, schema: z.object({ text: z.string() }) });
+    const linking = defineTable({ name: "fan", schema: z.object({ of: link("person") }) });
+    await to([note("memo"), person({ name: z.string() }), linking]);
+    await db.query(surql`CREATE memo:one CONTENT { text: "x" }`);
+    const human = defineTable({ name: "human", schema: z.object({ name: z.string() }) });
+    const linkingToHuman = defineTable({ name: "fan", schema: z.object({ of: link("human") }) });
+    await expect(
+      generate({
+        folder,
+        tables: [note("memo"), human, linkingToHuman],
+        decisions: { rename: { person: "human" } },
+      }),
+    ).rejects.toMatchObject({
+      code: "schema.decision_needed",
+      message: expect.stringContaining("fan links to its records") as unknown,
+    });
+    await to([note("note"), person({ name: z.string() })], { rename: { memo: "note" }, drop: ["fan"] });
+    expect(await rows(db, "note")).toMatchObject([{ text: "x" }]);
+    expect(String((await rows(db, "note"))[0]!.id)).toBe("note:one");
+  });
+
+  test("an analyzer that changes is told of, and one that nothing uses goes", async () => {
+    const { to } = await following();
+    const doc = (stem: string) => {
+      const analyzer = defineAnalyzer({
+        name: "words",
+        tokenizers: ["blank"],
+        filters: [{ snowball: stem }],
+      });
+      return defineTable({
+        name: "doc",
+        schema: z.object({ body: z.string() }),
+        indexes: { text: fullText("body", { analyzer }) },
+      });
+    };
+    await to([doc("english")]);
+    expect(await to([doc("german")])).toContain("note: analyzer words changed");
+    expect(await to([defineTable({ name: "doc", schema: z.object({ body: z.string() }) })])).toContain(
+      "REMOVE ANALYZER words;",
+    );
+  });
+
+  test("from every state before, a store with rows reaches the last", async () => {
+    const { folder, to } = await following();
+    const history: { fields: z.ZodRawShape; decisions?: Decisions; row: object }[] = [
+      { fields: { name: z.string() }, row: { name: "Ada" } },
+      { fields: { name: z.string(), age: z.int().optional() }, row: { name: "Ada", age: 3 } },
+      {
+        fields: { name: z.string(), age: z.int().default(1) },
+        row: { name: "Ada", age: 3 },
+        decisions: { fill: { "person.age": "age ?? 1" } },
+      },
+      {
+        fields: { title: z.string().max(10), age: z.int().default(1) },
+        row: { title: "Ada", age: 3 },
+        decisions: { rename: { "person.name": "person.title" } },
+      },
+      { fields: { title: z.string().max(10) }, row: { title: "Ada" }, decisions: { drop: ["person.age"] } },
+    ];
+    for (const { fields, decisions } of history) await to([person(fields)], decisions);
+    const migrations = await readMigrations(folder);
+    for (const [i, { row }] of history.entries()) {
+      const db = await freshDatabase();
+      await migrate(db, { migrations, to: i + 1 });
+      await db.query(surql`CREATE person CONTENT ${row}`);
+      await migrate(db, { migrations });
+      expect(await check(db, [person(history.at(-1)!.fields)])).toEqual([]);
+      expect((await rows(db)).map(person(history.at(-1)!.fields).parse)).toMatchObject([{ title: "Ada" }]);
+    }
+  });
+});
+
+describe("what could lose data is asked", () => {
+  test.each([
+    [
+      "a field that is gone",
+      [person({})],
+      "person.name is gone: --drop person.name, or --rename person.name=person.<its new name>",
+    ],
+    ["a table that is gone", [], "table person is gone: --drop person, or --rename person=<its new name>"],
+  ])("%s", async (_what, tables, question) => {
+    const { folder, to } = await following();
+    await to([person({ name: z.string() })]);
+    const before = await readdir(folder);
+    await expect(generate({ folder, tables })).rejects.toMatchObject({
+      code: "schema.decision_needed",
+      details: { questions: [question] },
+    });
+    expect(await readdir(folder)).toEqual(before);
+  });
+
+  test.each<[string, Decisions]>([
+    ["drops what is there", { drop: ["person.name", "person.old"] }],
+    ["renames to what is there already", { rename: { "person.old": "person.name" } }],
+    ["fills what did not change", { drop: ["person.old"], fill: { "person.name": "'x'" } }],
+  ])("a decision that %s is refused", async (_what, decisions) => {
+    const { folder, to } = await following();
+    await to([person({ name: z.string(), old: z.string() })]);
+    await expect(
+      generate({ folder, tables: [person({ name: z.string() })], decisions }),
+    ).rejects.toMatchObject({
+      code: "schema.bad_table",
+    });
+  });
+});
+
+describe("the folder", () => {
+  test("takes an empty migration for statements of one's own, and the next follows it", async () => {
+    const { folder, db, to } = await following();
+    await to([person({ name: z.string() })]);
+    const { file } = await generateEmpty({ folder, name: "seed" });
+    await writeFile(join(folder, file), 'CREATE person:ada CONTENT { name: "Ada" };\n', { flag: "a" });
+    await to([person({ name: z.string(), age: z.int().optional() })]);
+    expect((await readdir(folder)).sort()).toEqual([
+      "0001_create_person.surql",
+      "0002_seed.surql",
+      "0003_add_person_age.surql",
+      "snapshot.json",
+    ]);
+    expect(await rows(db)).toMatchObject([{ name: "Ada" }]);
+  });
+
+  test("whose snapshot is gone, broken, or of another state is refused", async () => {
+    const { folder, to } = await following();
+    const tables = [person({ name: z.string() })];
+    await to(tables);
+    const snapshot = join(folder, "snapshot.json");
+    const text = await readFile(snapshot, "utf8");
+    const again = () => generate({ folder, tables: [person({ name: z.int() })] });
+    await writeFile(snapshot, "{ oh");
+    await expect(again()).rejects.toMatchObject({ code: "schema.bad_snapshot" });
+    await rm(snapshot);
+    await expect(again()).rejects.toMatchObject({ code: "schema.bad_snapshot" });
+    await writeFile(snapshot, text);
+    await writeFile(join(folder, "0002_other.surql"), "RETURN 1;");
+    await expect(again()).rejects.toMatchObject({ code: "schema.bad_snapshot" });
+  });
+
+  test("writes the same text for the same tables", async () => {
+    const texts = await Promise.all(
+      [1, 2].map(async () => {
+        const folder = await freshFolder();
+        return (await generate({ folder, tables: [person({ a: z.string(), b: z.object({ c: z.int() }) })] }))!
+          .text;
+      }),
+    );
+    expect(texts[0]).toBe(texts[1]);
+    expect(statementsOf(texts[0]!)).toEqual([
+      "DEFINE TABLE person TYPE NORMAL SCHEMAFULL PERMISSIONS NONE;",
+      "DEFINE FIELD a ON person TYPE string;",
+      "DEFINE FIELD b ON person TYPE object;",
+      "DEFINE FIELD b.c ON person TYPE int ASSERT $value >= -9007199254740991 AND $value <= 9007199254740991;",
+    ]);
+  });
+});
