@@ -1,0 +1,19 @@
+import { z } from "zod";
+import { Hash } from "./ids.ts";
+import { bytes } from "./surreal-values.ts";
+import { defineTable } from "./table.ts";
+
+/** Content that is too large for a row of its own kind, stored once under its hash. */
+export const Blob = z.object({
+  id: Hash,
+  size: z.int().min(0),
+  content: bytes(),
+  createdAt: z.date(),
+});
+export type Blob = z.infer<typeof Blob>;
+
+export const blobTable = defineTable({
+  name: "blob",
+  schema: Blob,
+  comment: "large content, stored once by its hash",
+});

@@ -1,0 +1,78 @@
+// describing tables
+export { defineTable } from "./table.ts";
+export type { AnyTable, Relation, RowOf, RowSchema, Table, TableOptions } from "./table.ts";
+export { defineAnalyzer, fullText, index, unique, vector } from "./index-kinds.ts";
+export type { Analyzer, FullTextOptions, Index, VectorOptions } from "./index-kinds.ts";
+export { bytes, decimal, duration, link, stored, uuid } from "./surreal-values.ts";
+export type { Gap } from "./shape.ts";
+export { jsonText, canonicalJson } from "./json.ts";
+export type { Json } from "./json.ts";
+
+// migrations
+export { generate, generateEmpty, isGenerated } from "./generate.ts";
+export type { GenerateOptions, Generated } from "./generate.ts";
+export type { Decisions } from "./diff.ts";
+export { defineDataMigration, defineMigration, readMigrations } from "./migration.ts";
+export type { DataMigration, DataMigrationInit, Migration, RowChange, SurqlMigration } from "./migration.ts";
+export { migrate, migrationStatus } from "./migrate.ts";
+export type {
+  AppliedMigration,
+  MigrateOptions,
+  MigrationProgress,
+  MigrationReport,
+  MigrationStatus,
+  PendingMigration,
+} from "./migrate.ts";
+export { check } from "./check.ts";
+export type { Drift } from "./check.ts";
+
+// the nouns of the runtime
+export { Agent, agentTable } from "./agent.ts";
+export { Blob, blobTable } from "./blob.ts";
+export { Checkpoint, checkpointTable } from "./checkpoint.ts";
+export { Chunk, chunkTable } from "./chunk.ts";
+export { Consumer, consumerTable } from "./consumer.ts";
+export { Event, EventType, EVENT_TYPES, eventData, eventTable, readEvent } from "./event.ts";
+export type { KnownEvent, OpaqueEvent } from "./event.ts";
+export { LogHead, logTable, Producer, producerTable } from "./log.ts";
+export { Question, questionTable } from "./question.ts";
+export {
+  FINAL_STATUSES,
+  Lease,
+  ParkReason,
+  Run,
+  RUN_STATUSES,
+  RunKind,
+  RunStatus,
+  runTable,
+  WaitReason,
+} from "./run.ts";
+export { Schedule, scheduleTable } from "./schedule.ts";
+export { Signal, signalTable } from "./signal.ts";
+export { Step, stepTable } from "./step.ts";
+export { Worker, workerTable } from "./worker.ts";
+export { jsonSchemas, runtimeMigrations, runtimeTables } from "./runtime.ts";
+export type { Noun } from "./runtime.ts";
+
+// what names them, and how large they may be
+export {
+  EventId,
+  Hash,
+  hashOf,
+  Name,
+  Position,
+  ProducerId,
+  RunId,
+  runIdFor,
+  StepKey,
+  Token,
+  Version,
+  WorkerId,
+} from "./ids.ts";
+export { Failure, failureOf } from "./failure.ts";
+export { configureLimits, limits, requireWithin } from "./limits.ts";
+export type { Limit, Limits } from "./limits.ts";
+
+// when it goes wrong
+export { SchemaError } from "./errors.ts";
+export type { SchemaErrorCode } from "./errors.ts";

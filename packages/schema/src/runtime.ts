@@ -1,0 +1,90 @@
+// The runtime's tables, and what other languages are told of them.
+
+import { z } from "zod";
+import { Agent, agentTable } from "./agent.ts";
+import { Blob, blobTable } from "./blob.ts";
+import { Checkpoint, checkpointTable } from "./checkpoint.ts";
+import { Chunk, chunkTable } from "./chunk.ts";
+import { Consumer, consumerTable } from "./consumer.ts";
+import { Event, eventTable } from "./event.ts";
+import { LogHead, logTable, Producer, producerTable } from "./log.ts";
+import { readMigrations, type Migration } from "./migration.ts";
+import { Question, questionTable } from "./question.ts";
+import { Run, runTable } from "./run.ts";
+import { Schedule, scheduleTable } from "./schedule.ts";
+import { Signal, signalTable } from "./signal.ts";
+import { Step, stepTable } from "./step.ts";
+import { Worker, workerTable } from "./worker.ts";
+import type { AnyTable } from "./table.ts";
+
+/** Every table of the runtime. */
+export const runtimeTables: readonly AnyTable[] = [
+  agentTable,
+  runTable,
+  stepTable,
+  eventTable,
+  logTable,
+  producerTable,
+  checkpointTable,
+  signalTable,
+  questionTable,
+  consumerTable,
+  workerTable,
+  scheduleTable,
+  chunkTable,
+  blobTable,
+];
+
+/**
+ * The history of the runtime's tables.
+ *
+ * @example await migrate(db, { migrations: await runtimeMigrations() });
+ */
+export function runtimeMigrations(): Promise<Migration[]> {
+  return readMigrations(new URL("../surql/", import.meta.url)); // the same from src and from dist
+}
+
+const nouns = {
+  agent: Agent,
+  run: Run,
+  step: Step,
+  event: Event,
+  log: LogHead,
+  producer: Producer,
+  checkpoint: Checkpoint,
+  signal: Signal,
+  question: Question,
+  consumer: Consumer,
+  worker: Worker,
+  schedule: Schedule,
+  chunk: Chunk,
+  blob: Blob,
+};
+export type Noun = keyof typeof nouns;
+
+/**
+ * The JSON Schema of each noun of the runtime, as it stands in JSON: instants as ISO text, bytes in base64.
+ *
+ * @example jsonSchemas().run
+ */
+export function jsonSchemas(): Record<Noun, z.core.JSONSchema.JSONSchema> {
+  const entries = Object.entries(nouns).map(([name, schema]) => [name, jsonSchemaOf(name, schema)]);
+  return Object.fromEntries(entries) as Record<Noun, z.core.JSONSchema.JSONSchema>;
+}
+
+function jsonSchemaOf(name: string, schema: z.ZodType): z.core.JSONSchema.JSONSchema {
+  return {
+    $id: `https://sentient.dev/schema/${name}.json`,
+    title: name,
+    ...z.toJSONSchema(schema, {
+      io: "output",
+      unrepresentable: "any",
+      override: ({ zodSchema, jsonSchema }) => {
+        const { def } = zodSchema._zod;
+        if (def.type === "date") Object.assign(jsonSchema, { type: "string", format: "date-time" });
+        if (def.type === "custom" && def.surrealType === "bytes")
+          Object.assign(jsonSchema, { type: "string", contentEncoding: "base64" });
+      },
+    }),
+  };
+}

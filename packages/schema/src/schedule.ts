@@ -1,0 +1,37 @@
+import { z } from "zod";
+import { Name, RunId, Version } from "./ids.ts";
+import { index } from "./index-kinds.ts";
+import { jsonText } from "./json.ts";
+import { RunKind } from "./run.ts";
+import { defineTable } from "./table.ts";
+
+/** What starts runs by the clock. */
+export const Schedule = z.object({
+  id: Name,
+  kind: RunKind,
+  /** Of the agent or the workflow. */
+  name: Name,
+  version: Version.optional(),
+  input: jsonText("payloadBytes"),
+  cron: z.string().min(1).max(256),
+  /** An IANA name, as in `Europe/Berlin`. */
+  timeZone: z.string().min(1).max(64),
+  /** What becomes of times that went by while nobody was there. */
+  missed: z.enum(["skip", "once", "all"]),
+  /** The next time; each is one run, whoever starts it. */
+  nextAt: z.date(),
+  lastAt: z.date().optional(),
+  lastRun: RunId.optional(),
+  pausedAt: z.date().optional(),
+  revision: z.int().min(0),
+  createdAt: z.date(),
+  updatedAt: z.date(),
+});
+export type Schedule = z.infer<typeof Schedule>;
+
+export const scheduleTable = defineTable({
+  name: "schedule",
+  schema: Schedule,
+  indexes: { due: index("nextAt") },
+  comment: "what starts runs by the clock",
+});

@@ -1,0 +1,24 @@
+import { z } from "zod";
+import { Name, RunId, StepKey } from "./ids.ts";
+import { jsonText } from "./json.ts";
+import { defineTable } from "./table.ts";
+
+/** A message to a run from outside; it is kept until the run takes it. */
+export const Signal = z.object({
+  /** The run, and the how-many-th signal to it. */
+  id: z.tuple([RunId, z.int().min(1)]),
+  name: Name,
+  data: jsonText("eventBytes"),
+  source: z.string().max(256).optional(),
+  sentAt: z.date(),
+  /** The step that took it. */
+  takenBy: StepKey.optional(),
+});
+export type Signal = z.infer<typeof Signal>;
+
+export const signalTable = defineTable({
+  name: "signal",
+  schema: Signal,
+  asserts: false,
+  comment: "a message to a run from outside",
+});
