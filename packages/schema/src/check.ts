@@ -1,13 +1,13 @@
 // Check. Owns: where a database differs from the tables in code.
-// The engine words what it keeps in its own way, so it is asked: the same definitions are made under other names and
-// removed again, in one transaction that changes nothing, and what it says of both is compared.
+// The engine words what it keeps in its own way, so it is asked: the same definitions are made under other names, and
+// what it says of both is compared. All in one transaction that is taken back by throwing what was to be learnt. (Removing
+// them again would not do: of an index on a removed table something stays, and the next of that name conflicts for ever.)
 
-import { ident, surql, type Database } from "@sentient/db-pool";
+import { DbError, decode, ident, surql, type Database, type Statement } from "@sentient/db-pool";
 import { definitionsOf } from "./generate.ts";
 import { defineAnalyzerText, tableTexts } from "./generate-ddl.ts";
 import { generatedStatements } from "./generate-statements.ts";
-import type { IndexDefinition, TableDefinition } from "./definition.ts";
-import type { Analyzer } from "./index-kinds.ts";
+import { nameText } from "./literal.ts";
 import type { AnyTable } from "./table.ts";
 
 const SCRATCH = "schema_check_";
@@ -25,6 +25,11 @@ export interface Drift {
   found?: string;
 }
 
+export interface CheckOptions {
+  /** Whether tables and analyzers that the code does not know are drift; true if left out. */
+  others?: boolean;
+}
+
 /**
  * Compares the tables in code with those of the database. Needs the right to define tables there, and leaves nothing.
  *
@@ -32,19 +37,43 @@ export interface Drift {
  * @throws `db.denied` without that right
  * @example for (const { what, kind, name } of await check(db, [person, post])) console.log(`${what} ${kind} ${name}`);
  */
-export async function check(db: Database, tables: readonly AnyTable[]): Promise<Drift[]> {
-  const { analyzers } = definitionsOf(tables);
-  const known = Object.entries(analyzers).map(([name, clause]) => ({ name, clause }));
-  const found = await db.query(surql<DatabaseInfo>`INFO FOR DB STRUCTURE`);
-  const names = new Set(found.tables.map(({ name }) => name));
-  const drift = await analyzerDrift(db, known);
-  for (const table of tables) {
-    if (names.delete(table.name)) drift.push(...(await tableDrift(db, table)));
-    else drift.push({ what: "missing", kind: "table", name: table.name });
+export async function check(
+  db: Database,
+  tables: readonly AnyTable[],
+  { others = true }: CheckOptions = {},
+): Promise<Drift[]> {
+  const { before, after, pairs } = await ask(db, tables);
+  const drift = compare(
+    "analyzer",
+    undefined,
+    wordsOf(after.analyzers.filter(isScratch)),
+    wordsOf(before.analyzers),
+  );
+  const has = new Set(before.tables.map(({ name }) => name));
+  for (const [i, { name }] of tables.entries()) {
+    if (!has.delete(name)) {
+      drift.push({ what: "missing", kind: "table", name });
+      continue;
+    }
+    const { expected, found } = pairs[i]!;
+    drift.push(
+      ...compare(
+        "table",
+        undefined,
+        wordsOf(named(after.tables, SCRATCH + name)),
+        wordsOf(named(before.tables, name)),
+      ),
+      ...compare("field", name, wordsOf(expected.fields), wordsOf(found.fields)),
+      ...compare("index", name, wordsOf(expected.indexes), wordsOf(found.indexes)),
+    );
   }
-  const extra = [...names].filter((name) => !OWN.has(name));
-  return [...drift, ...extra.map((name) => ({ what: "extra" as const, kind: "table" as const, name }))];
+  for (const name of has) if (!OWN.has(name)) drift.push({ what: "extra", kind: "table", name });
+  return others ? drift : drift.filter((each) => !isOther(each));
 }
+
+const isScratch = ({ name }: Named) => name.startsWith(SCRATCH);
+const named = (list: Named[], name: string) => list.filter((each) => each.name === name);
+const isOther = ({ what, kind }: Drift) => what === "extra" && (kind === "table" || kind === "analyzer");
 
 interface Named {
   name: string;
@@ -61,68 +90,68 @@ interface DatabaseInfo {
   analyzers: Named[];
 }
 
-async function tableDrift(db: Database, { name, definition }: AnyTable): Promise<Drift[]> {
-  const scratch = `${SCRATCH}${name}`;
-  const { fullText, others } = apart(definition.indexes);
-  const define = generatedStatements(tableTexts(scratch, { ...definition, indexes: others }));
-  const answers = await db.transaction([
-    surql`INFO FOR TABLE ${ident(name)} STRUCTURE`,
-    ...define,
-    surql`INFO FOR TABLE ${ident(scratch)} STRUCTURE`,
-    surql`INFO FOR DB STRUCTURE`,
-    surql`REMOVE TABLE ${ident(scratch)}`,
-  ]);
-  const found = answers[0] as TableInfo;
-  const [expected, database] = answers.slice(1 + define.length) as [TableInfo, DatabaseInfo];
-  const head = (of: string) => wordsOf(database.tables.filter((table) => table.name === of));
-  return [
-    ...compare("table", undefined, new Map([[name, [...head(scratch).values()][0]!]]), head(name)),
-    ...compare("field", name, wordsOf(expected.fields), wordsOf(found.fields)),
-    ...compare("index", name, new Map([...wordsOf(expected.indexes), ...fullText]), wordsOf(found.indexes)),
+interface Answers {
+  /** The database as it is, and with the same definitions under other names. */
+  before: DatabaseInfo;
+  after: DatabaseInfo;
+  /** For each table what it should be and what it is. */
+  pairs: { expected: TableInfo; found: TableInfo }[];
+}
+
+async function ask(db: Database, tables: readonly AnyTable[]): Promise<Answers> {
+  const { analyzers } = definitionsOf(tables);
+  const definitions = [
+    ...Object.entries(analyzers).map(([name, clause]) => defineAnalyzerText(SCRATCH + name, clause, "new")),
+    ...tables.flatMap(({ name, definition }) => tableTexts(SCRATCH + name, definition).map(inScratch)),
   ];
+  const [before, after, ...infos] = (await learn(db, [
+    surql`INFO FOR DB STRUCTURE`,
+    ...generatedStatements(definitions),
+    surql`INFO FOR DB STRUCTURE`,
+    ...tables.flatMap(({ name }) => [
+      surql`INFO FOR TABLE ${ident(SCRATCH + name)} STRUCTURE`,
+      surql`INFO FOR TABLE ${ident(name)} STRUCTURE`,
+    ]),
+  ])) as [DatabaseInfo, DatabaseInfo, ...TableInfo[]];
+  const pairs = tables.map((_, i) => ({ expected: infos[2 * i]!, found: infos[2 * i + 1]! }));
+  return { before, after, pairs };
 }
 
-function isFullText({ clause }: IndexDefinition): boolean {
-  return clause.startsWith("FULLTEXT");
-}
-
-/**
- * A full-text index is not made for a look: the engine keeps something of it outside the transaction, and a second one
- * on a table of that name conflicts with it for ever. But it words it as we do.
- */
-function apart(indexes: TableDefinition["indexes"]) {
-  const all = Object.entries(indexes);
-  return {
-    others: Object.fromEntries(all.filter(([, index]) => !isFullText(index))),
-    fullText: new Map(
-      all
-        .filter(([, index]) => isFullText(index))
-        .map(([key, { fields, clause }]) => [key, JSON.stringify({ cols: fields, index: clause })]),
-    ),
-  };
-}
-
-async function analyzerDrift(db: Database, analyzers: readonly Analyzer[]): Promise<Drift[]> {
-  const define = generatedStatements(
-    analyzers.map(({ name, clause }) => defineAnalyzerText(`${SCRATCH}${name}`, clause, "new")),
+/** A full-text index names its analyzer. */
+function inScratch(text: string): string {
+  return text.replace(
+    /( FULLTEXT ANALYZER )(\S+)/,
+    (_, lead: string, name: string) => lead + scratchText(name),
   );
-  const remove = analyzers.map(({ name }) => surql`REMOVE ANALYZER ${ident(`${SCRATCH}${name}`)}`);
-  const answers = await db.transaction([...define, surql`INFO FOR DB STRUCTURE`, ...remove]);
-  const info = (answers[define.length] as DatabaseInfo).analyzers;
-  const ours = info.filter(({ name }) => name.startsWith(SCRATCH));
-  const found = info.filter(({ name }) => !name.startsWith(SCRATCH));
-  const unprefixed = ours.map((each) => ({ ...each, name: each.name.slice(SCRATCH.length) }));
-  return compare("analyzer", undefined, wordsOf(unprefixed), wordsOf(found));
+}
+
+function scratchText(name: string): string {
+  return name.startsWith("`") ? `\`${SCRATCH}${name.slice(1)}` : nameText(SCRATCH + name);
+}
+
+/** What each INFO among these statements says; none of them is done. */
+async function learn(db: Database, statements: readonly Statement[]): Promise<unknown[]> {
+  const asking = statements.map((statement) =>
+    statement.keyword === "INFO" ? surql`LET $said = array::append($said, (${statement}))` : statement,
+  );
+  try {
+    await db.transaction([
+      surql`LET $said = []`,
+      ...asking,
+      surql`THROW encoding::base64::encode(encoding::cbor::encode($said))`,
+    ]);
+  } catch (error) {
+    if (!(error instanceof DbError && error.code === "db.thrown")) throw error;
+    return decode(Buffer.from(String(error.details?.thrown), "base64")) as unknown[];
+  }
+  throw new TypeError("the engine let a THROW pass");
 }
 
 /** What the engine says of each, by name. The table's name and its inner number are not what differs. */
 function wordsOf(list: readonly Named[]): Map<string, string> {
-  return new Map(
-    list.map(({ name, table: _table, id: _id, ...rest }) => [
-      name,
-      JSON.stringify(rest).replaceAll(SCRATCH, ""),
-    ]),
-  );
+  const words = ({ name, table: _table, id: _id, ...rest }: Named) =>
+    [name.replace(SCRATCH, ""), JSON.stringify(rest).replaceAll(SCRATCH, "")] as const;
+  return new Map(list.map(words));
 }
 
 function compare(

@@ -139,10 +139,18 @@ function format(check: CheckDef, gap: (what: string) => void): Condition[] {
       gap("all of a URL but its scheme");
       return [(value) => `string::matches(${value}, ${stringText(HAS_SCHEME)})`];
   }
-  if (!pattern || MORE_THAN_A_PATTERN.has(name) || !matches(pattern, "$value")) {
-    gap(name === "regex" ? `the pattern ${String(pattern)}` : `the format ${name}`);
-    return [];
-  }
-  if (!matches(pattern, "$value")!.exact) gap(`the pattern ${String(pattern)}, for text beyond U+FFFF`);
-  return [(value) => matches(pattern, value)!.expression];
+  if (pattern && !MORE_THAN_A_PATTERN.has(name)) return patternConditions(pattern, gap);
+  gap(`the format ${name}`);
+  return [];
 }
+
+/** That a string matches; what the engine sees otherwise, or cannot look for, is a gap. */
+export function patternConditions(pattern: RegExp, gap: (what: string) => void): Condition[] {
+  const said = matches(pattern, VALUE);
+  if (!said) gap(`the pattern ${String(pattern)}`);
+  else if (!said.exact) gap(`the pattern ${String(pattern)}, for characters that the engine sees otherwise`);
+  return said ? [(value) => said.expression.replaceAll(VALUE, () => value)] : [];
+}
+
+/** Stands for the value in what was translated once; no pattern holds it, as they are quoted. */
+const VALUE = "$\u0000";

@@ -221,7 +221,7 @@ class Work {
   }
 
   #newField(change: Change, path: string, field: FieldDefinition): void {
-    const { name, definitions, before } = change;
+    const { name, before } = change;
     this.#names.push(`add_${name}_${path}`);
     const renamed = [...this.#rename.values()].includes(`${name}.${path}`);
     const fill =
@@ -235,7 +235,6 @@ class Work {
       this.#notes.push(
         `${name}.${path} is new and required: rows that exist need a value (--fill ${name}.${path}=<expression>), or this fails where there are any`,
       );
-    void definitions;
   }
 
   #changedField(change: Change, path: string, known: FieldDefinition, field: FieldDefinition): void {

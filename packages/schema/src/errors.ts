@@ -11,6 +11,7 @@ export type SchemaErrorCode =
   // writing the next migration
   | "schema.decision_needed"
   | "schema.bad_snapshot"
+  | "schema.bad_folder"
   // migrating
   | "schema.bad_migration"
   | "schema.migration_diverged"

@@ -6,10 +6,13 @@ import { fileURLToPath } from "node:url";
 import type { Definitions } from "./definition.ts";
 import { diff, type Decisions } from "./diff.ts";
 import { SchemaError } from "./errors.ts";
+import type { Gap } from "./shape.ts";
 import type { AnyTable } from "./table.ts";
 
 const SNAPSHOT = "snapshot.json";
 const NO_DEFINITIONS: Definitions = { tables: {}, analyzers: {} };
+const ADVICE =
+  "-- Read it before you commit it. Once applied it is never edited; the next change is the next file.";
 
 export interface GenerateOptions {
   /** Where the migrations are: `NNNN_name.surql` and `snapshot.json`. */
@@ -26,6 +29,8 @@ export interface Generated {
   text: string;
   /** What whoever reviews it should know. */
   notes: string[];
+  /** What zod checks and the database does not, of the tables it is about. */
+  gaps: (Gap & { table: string })[];
 }
 
 /** What a set of tables asks of a database. @throws `schema.bad_table` for two tables or analyzers of one name */
@@ -48,7 +53,8 @@ export function definitionsOf(tables: readonly AnyTable[]): Definitions {
  * is guessed.
  *
  * @returns undefined if nothing changed
- * @throws `schema.decision_needed` with every open question; `schema.bad_snapshot` if folder and snapshot disagree
+ * @throws `schema.decision_needed` with every open question; `schema.bad_snapshot` if folder and snapshot disagree;
+ * `schema.bad_folder`
  * @example await generate({ folder: "surql", tables: [person, post], decisions: { drop: ["person.age"] } });
  */
 export async function generate({
@@ -64,17 +70,20 @@ export async function generate({
   if (difference.sections.length === 0) return undefined;
   const number = snapshot.number + 1;
   const title = `${String(number).padStart(4, "0")}_${requireName(name ?? difference.name.slice(0, 60))}`;
-  const sections = difference.sections.map(({ title: of, statements }) => {
-    const gaps = tables.find((table) => table.name === of)?.gaps ?? [];
-    const parsed = gaps.map(({ path: at, what }) =>
-      `-- on parse only: ${at || "the row"}: ${what}`.replaceAll(/\s+/g, " "),
-    );
-    return [`-- ${of}`, ...parsed, ...statements].join("\n");
-  });
+  const gaps = difference.sections.flatMap(({ title: of }) =>
+    (tables.find((table) => table.name === of)?.gaps ?? []).map((gap) => ({ table: of, ...gap })),
+  );
+  const sections = difference.sections.map(({ title: of, statements }) =>
+    [`-- ${of}`, ...gaps.filter(({ table }) => table === of).map(gapLine), ...statements].join("\n"),
+  );
   const notes = difference.notes.map((note) => `-- note: ${note}`);
-  const text = `${[`-- ${title}\n-- Read it before you commit it. Once applied it is never edited; the next change is the next file.`, ...notes, ...sections].join("\n\n")}\n`;
-  await write(path, `${title}.surql`, text, { number, definitions });
-  return { file: `${title}.surql`, text, notes: difference.notes };
+  const text = `${[`-- ${title}\n${ADVICE}`, ...notes, ...sections].join("\n\n")}\n`;
+  await write(path, `${title}.surql`, text, { number, definitions, previous: snapshot.definitions });
+  return { file: `${title}.surql`, text, notes: difference.notes, gaps };
+}
+
+function gapLine({ path, what }: Gap): string {
+  return `-- on parse only: ${path || "the row"}: ${what}`.replaceAll(/\s+/g, " "); // a comment ends with its line
 }
 
 /** Whether the tables are what the last migration left: nothing was changed without a migration. @throws as `generate` */
@@ -103,67 +112,88 @@ export async function generateEmpty({
   const { number, definitions } = await readSnapshot(path);
   const title = `${String(number + 1).padStart(4, "0")}_${requireName(name)}`;
   const text = `-- ${title}\n-- It is applied in one transaction. With a line "-- sentient: stepwise" each statement is a transaction of its own.\n`;
-  await write(path, `${title}.surql`, text, { number: number + 1, definitions });
-  return { file: `${title}.surql`, text, notes: [] };
+  await write(path, `${title}.surql`, text, { number: number + 1, definitions, previous: definitions });
+  return { file: `${title}.surql`, text, notes: [], gaps: [] };
 }
 
 interface Snapshot {
   /** Of the last migration in the folder. */
   number: number;
   definitions: Definitions;
+  /** Those before it, for whoever deletes the last migration to generate it again. */
+  previous: Definitions;
 }
 
-async function readSnapshot(folder: string): Promise<Snapshot> {
+async function readSnapshot(folder: string): Promise<Pick<Snapshot, "number" | "definitions">> {
   const files = await migrationFiles(folder);
   const last = Math.max(0, ...files.map(numberOf));
-  const text = await readFile(join(folder, SNAPSHOT), "utf8").catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT") return undefined;
-    throw error;
-  });
+  const text = await usable(folder, orMissing(readFile(join(folder, SNAPSHOT), "utf8"), undefined));
   if (text === undefined && last === 0) return { number: 0, definitions: NO_DEFINITIONS };
-  const snapshot = text === undefined ? undefined : parsed(text);
+  const { number, definitions, previous } = parsed(text) ?? { number: -1 };
+  if (number === last + 1 && previous) return { number: last, definitions: previous };
   // A data migration is written by hand, changes no definition, and so leaves the snapshot behind.
-  const since = files.filter((file) => numberOf(file) > (snapshot?.number ?? 0));
-  if (snapshot && snapshot.number <= last && !since.some((file) => file.endsWith(".surql")))
-    return { ...snapshot, number: last };
+  const isOfOthers = files.some((file) => numberOf(file) > number && file.endsWith(".surql"));
+  if (definitions && number <= last && !isOfOthers) return { number: last, definitions };
   throw new SchemaError({
     code: "schema.bad_snapshot",
-    message: snapshot
-      ? `${folder} ends with migration ${last} and its snapshot.json with ${snapshot.number}: bring both to the same commit, or remove the newer file and generate it again`
+    message: definitions
+      ? `${folder} ends with migration ${last} and its snapshot.json with ${number}: bring both to one commit; the last migration alone may be deleted and generated again`
       : `${folder} has migrations and no readable snapshot.json: bring back the one that was committed with them`,
   });
 }
 
-function parsed(text: string): Snapshot | undefined {
+function parsed(text: string | undefined): Snapshot | undefined {
   try {
-    const { number, definitions } = JSON.parse(text) as Snapshot;
-    return Number.isInteger(number) && definitions.tables && definitions.analyzers
-      ? { number, definitions }
-      : undefined;
+    const { number, definitions, previous } = JSON.parse(text ?? "") as Snapshot;
+    const isWhole = [definitions, previous].every((each) => each.tables && each.analyzers);
+    return Number.isInteger(number) && isWhole ? { number, definitions, previous } : undefined;
   } catch {
     return undefined;
   }
 }
 
 async function migrationFiles(folder: string): Promise<string[]> {
-  const files = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT") return [];
+  const files = await usable(folder, orMissing(readdir(folder), []));
+  return files.filter((file) => /^\d{4}_.+\.(?:surql|[cm]?[jt]s)$/.test(file));
+}
+
+/** What the file system answers. @throws `schema.bad_folder` */
+async function usable<T>(folder: string, answer: Promise<T>): Promise<T> {
+  try {
+    return await answer;
+  } catch (cause) {
+    const { message } = cause as NodeJS.ErrnoException;
+    const reason = /^\w+: ([^,]+)/.exec(message)?.[1] ?? message;
+    throw new SchemaError({
+      code: "schema.bad_folder",
+      message: `the folder of migrations ${folder} cannot be used: ${reason}`,
+      cause,
+    });
+  }
+}
+
+/** What is read, or `missing` if it is not there. */
+async function orMissing<T, U>(reading: Promise<T>, missing: U): Promise<T | U> {
+  return reading.catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return missing;
     throw error;
   });
-  return files.filter((file) => /^\d{4}_.+\.(?:surql|[cm]?[jt]s)$/.test(file));
 }
 
 function numberOf(file: string): number {
   return Number(file.slice(0, 4));
 }
 
-/** The snapshot last: without it the folder says what is wrong, and the file can be removed and made again. */
+/** The snapshot last: without it the folder says what is wrong, and the file can be deleted and made again. */
 async function write(folder: string, file: string, text: string, snapshot: Snapshot): Promise<void> {
-  await mkdir(folder, { recursive: true });
-  await writeFile(join(folder, file), text, { flag: "wx" });
   const draft = join(folder, `.${SNAPSHOT}.${process.pid}`);
-  await writeFile(draft, `${JSON.stringify(snapshot, null, 2)}\n`);
-  await rename(draft, join(folder, SNAPSHOT));
+  const writing = async () => {
+    await mkdir(folder, { recursive: true });
+    await writeFile(join(folder, file), text, { flag: "wx" });
+    await writeFile(draft, `${JSON.stringify(snapshot, null, 2)}\n`);
+    await rename(draft, join(folder, SNAPSHOT));
+  };
+  await usable(folder, writing());
 }
 
 function requireName(name: string): string {

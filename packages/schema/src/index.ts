@@ -51,7 +51,7 @@ export { Schedule, scheduleTable } from "./schedule.ts";
 export { Signal, signalTable } from "./signal.ts";
 export { Step, stepTable } from "./step.ts";
 export { Worker, workerTable } from "./worker.ts";
-export { jsonSchemas, runtimeMigrations, runtimeTables } from "./runtime.ts";
+export { jsonSchemas, migrateRuntime, RUNTIME_HISTORY, runtimeMigrations, runtimeTables } from "./runtime.ts";
 export type { Noun } from "./runtime.ts";
 
 // what names them, and how large they may be

@@ -21,6 +21,8 @@ export interface MigrationProgress {
 
 export interface Run {
   db: Queries;
+  /** Whose migrations these are. */
+  history: string;
   signal: AbortSignal | undefined;
   onProgress: ((progress: MigrationProgress) => void) | undefined;
   /** The numbers of the migrations that this run has tried to bring to their end. */
@@ -45,7 +47,7 @@ async function apply(run: Run, lock: Lock, step: Pending): Promise<void> {
     lock.requireHeld();
     const { total } = part;
     if (part.done === total) run.tried.add(number);
-    await commit(run.db, lock, migration, part, done);
+    await commit(run, lock, migration, part, done);
     done = part.done;
     run.onProgress?.({ state: done === total ? "applied" : "under_way", number, name, done, total });
   }
@@ -68,13 +70,13 @@ function* statementPartsOf({ text, stepwise }: SurqlMigration, done: number): Ge
 
 /** A1. @param done how far the migration was before this part */
 async function commit(
-  db: Queries,
+  { db, history }: Run,
   lock: Lock,
   migration: Migration,
   part: Part,
   done: number,
 ): Promise<void> {
-  const [begin, end] = recordOf(migration, part);
+  const [begin, end] = recordOf(history, migration, part);
   const before: Statement[] = [lock.fence, begin];
   try {
     await db.transaction([...before, ...part.statements, end], NO_TIMEOUT);

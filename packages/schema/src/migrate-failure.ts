@@ -57,5 +57,7 @@ function whatStands({ kind }: Migration, done: number): string {
 /** The words of the engine, without those that place them in a transaction which holds statements of ours too. */
 function reasonOf(cause: unknown): string {
   const message = cause instanceof Error ? cause.message : String(cause);
-  return message.replace(/^statement \d+ of \d+ failed, and [^:]*: /, "");
+  // Below a parse error it draws the place, in the lines of a text that holds more than the migration.
+  const said = cause instanceof DbError && cause.code === "db.syntax" ? message.split("\n")[0]! : message;
+  return said.replace(/^statement \d+ of \d+ failed, and [^:]*: /, "");
 }

@@ -2,10 +2,19 @@
 // H1. A record is written in the transaction that does what it tells of: it is never ahead of the store nor behind it.
 // H2. What stands may not be rewritten: a migration that differs from its record is refused before anything is changed.
 
-import { DbError, RecordId, surql, type Database, type Duration, type Statement } from "@sentient/db-pool";
+import {
+  BoundIncluded,
+  DbError,
+  RecordId,
+  RecordIdRange,
+  surql,
+  type Database,
+  type Duration,
+  type Statement,
+} from "@sentient/db-pool";
 import { SchemaError } from "./errors.ts";
 import { checksumOfStatements, statementsOf } from "./migrate-text.ts";
-import { labelOf, type Migration } from "./migration.ts";
+import { labelOf, MAX_NUMBER, type Migration } from "./migration.ts";
 
 /** As much of a database as migrating needs. */
 export type Queries = Pick<Database, "query" | "transaction">;
@@ -47,6 +56,7 @@ export interface Part {
 
 export const HISTORY_TABLE: readonly Statement[] = [
   surql`DEFINE TABLE IF NOT EXISTS schema_migration SCHEMAFULL COMMENT "what @sentient/schema has applied"`,
+  surql`DEFINE FIELD IF NOT EXISTS history ON schema_migration TYPE string`,
   surql`DEFINE FIELD IF NOT EXISTS number ON schema_migration TYPE int`,
   surql`DEFINE FIELD IF NOT EXISTS name ON schema_migration TYPE string`,
   surql`DEFINE FIELD IF NOT EXISTS checksum ON schema_migration TYPE string`,
@@ -58,9 +68,11 @@ export const HISTORY_TABLE: readonly Statement[] = [
   surql`DEFINE FIELD IF NOT EXISTS took ON schema_migration TYPE option<duration>`,
 ];
 
-/** The records in the order of their numbers; none if the store was never migrated. */
-export async function readHistory(db: Queries): Promise<MigrationRecord[]> {
-  return unlessMissing(db.query(surql<MigrationRecord[]>`SELECT * FROM schema_migration`), []);
+/** The records of a history in the order of their numbers; none if it was never begun. */
+export async function readHistory(db: Queries, history: string): Promise<MigrationRecord[]> {
+  const first = new BoundIncluded([history, 0]);
+  const records = new RecordIdRange("schema_migration", first, new BoundIncluded([history, MAX_NUMBER]));
+  return unlessMissing(db.query(surql<MigrationRecord[]>`SELECT * FROM ${records}`), []);
 }
 
 /** What `reading` answers, or `otherwise` if the table was not made yet. */
@@ -96,14 +108,15 @@ export function pendingOf(migrations: readonly Migration[], records: readonly Mi
 
 /** H1: what stands before and after the statements of a part, in its transaction. */
 export function recordOf(
+  history: string,
   migration: Migration,
   { done, total, cursor }: Part,
 ): [begin: Statement, end: Statement] {
   const { number, name } = migration;
-  const id = new RecordId("schema_migration", number);
+  const id = new RecordId("schema_migration", [history, number]);
   const applied = done === total;
   const checksum = applied ? migration.checksum : checksumAt(migration, done);
-  const begin = surql`INSERT IGNORE INTO schema_migration ${{ id, number, name, checksum, state: "under_way", done: 0 }} RETURN NONE`;
+  const begin = surql`INSERT IGNORE INTO schema_migration ${{ id, history, number, name, checksum, state: "under_way", done: 0 }} RETURN NONE`;
   const end = applied
     ? surql`UPDATE ONLY ${id} SET state = "applied", checksum = ${checksum}, done = ${done}, cursor = NONE,
         applied_at = time::now(), took = time::now() - started_at RETURN NONE`

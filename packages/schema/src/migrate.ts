@@ -23,6 +23,7 @@ import { requireSequence, type Migration } from "./migration.ts";
 
 export type { MigrationProgress } from "./migrate-apply.ts";
 
+const DEFAULT_HISTORY = "default";
 const LEASE_MS = 15_000;
 const LOCK_TIMEOUT_MS = 60_000;
 /** So often in a row the same part may lose its reply; then it is probably what breaks the line. */
@@ -33,6 +34,8 @@ export interface MigrateOptions {
   migrations: readonly Migration[];
   /** The number of the last one to apply; the newest if left out. */
   to?: number;
+  /** Whose migrations these are, where several programs share a database; `"default"` if left out. */
+  history?: string;
   /** Tries what is pending and takes it back. Needs no lock, and leaves nothing behind. */
   dryRun?: boolean;
   /** Where time comes from; who has the lock is settled by the database's own. */
@@ -92,11 +95,13 @@ export interface MigrationStatus {
  * @example await migrate(db, { migrations: await readMigrations(new URL("./migrations", import.meta.url)) });
  */
 export async function migrate(db: Queries, options: MigrateOptions): Promise<MigrationReport> {
-  const { migrations, to = migrations.length, dryRun = false, signal, onProgress } = options;
+  const { migrations, history = DEFAULT_HISTORY, to = migrations.length, dryRun = false } = options;
   requireSequence(migrations);
+  requireHistory(history);
   requireTarget(to, migrations.length);
-  const run: Run = { db, signal, onProgress, tried: new Set() };
-  let records = await readHistory(db);
+  const { signal, onProgress } = options;
+  const run: Run = { db, history, signal, onProgress, tried: new Set() };
+  let records = await readHistory(db, history);
   let notes: string[] = [];
   const due = dueOf(migrations, records, to);
   if (dryRun) {
@@ -104,7 +109,7 @@ export async function migrate(db: Queries, options: MigrateOptions): Promise<Mig
   } else if (due.length > 0) {
     // M5: only now
     await applyUnderLock(run, options, to);
-    records = await readHistory(db);
+    records = await readHistory(db, history);
   }
   const applied = appliedOf(migrations, records);
   const ours = applied.filter(({ number }) => run.tried.has(number));
@@ -120,10 +125,11 @@ export async function migrate(db: Queries, options: MigrateOptions): Promise<Mig
  */
 export async function migrationStatus(
   db: Queries,
-  { migrations }: Pick<MigrateOptions, "migrations">,
+  { migrations, history = DEFAULT_HISTORY }: Pick<MigrateOptions, "migrations" | "history">,
 ): Promise<MigrationStatus> {
   requireSequence(migrations);
-  const records = await readHistory(db);
+  requireHistory(history);
+  const records = await readHistory(db, history);
   const pending = pendingOf(migrations, records);
   return { applied: appliedOf(migrations, records), pending: pending.map(toPublic) };
 }
@@ -134,7 +140,7 @@ async function applyUnderLock(run: Run, options: MigrateOptions, to: number): Pr
     await using lock = await takeLock(run.db, lockOptions(options)).catch((error: unknown) => {
       throw doubt ?? error;
     });
-    const due = dueOf(options.migrations, await readHistory(run.db), to); // M3
+    const due = dueOf(options.migrations, await readHistory(run.db, run.history), to); // M3
     if (doubt) {
       losses = isStillAt(doubt, due[0]) ? losses + 1 : 0;
       if (losses > MAX_LOSSES || (losses > 0 && !isLineAtFault(doubt))) throw settled(doubt, due[0]!);
@@ -182,6 +188,14 @@ function lockOptions({
   signal,
 }: MigrateOptions): LockOptions {
   return { clock, lease, lockTimeout, signal };
+}
+
+function requireHistory(history: string): void {
+  if (/^[\w.@/-]{1,128}$/.test(history)) return;
+  throw new SchemaError({
+    code: "schema.bad_migration",
+    message: `${JSON.stringify(history)} is no name for a history: use letters, digits and _ . @ / -, at most 128`,
+  });
 }
 
 function requireTarget(to: number, newest: number): void {

@@ -53,7 +53,7 @@ export interface DataMigrationInit {
   version?: number;
 }
 
-const MAX_NUMBER = 9_999;
+export const MAX_NUMBER = 9_999;
 const MAX_BATCH = 10_000;
 const NAME = /^(?!\d{4}_)[a-z0-9_]+$/;
 const FILE = /^(\d{4})_([a-z0-9_]+)\.(surql|ts|js|mjs)$/;

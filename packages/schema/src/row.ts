@@ -14,15 +14,18 @@ export interface RowShape {
 }
 
 /** The fields of a row. @throws `schema.unsupported` */
-export function rowShape(schema: RowSchema, gaps: Gap[]): RowShape {
+export function rowShape(schema: RowSchema, gaps: Gap[], asserts: boolean): RowShape {
   const { def } = schema._zod;
   if (def.type === "object") {
-    const { fields, open } = shapeOf(schema, gaps);
+    const { fields, open } = shapeOf(schema, gaps, asserts);
     return { fields: fields!, open: open ?? false };
   }
-  const variants = def.options.map((option) => variantOf(option as z.ZodObject, def.discriminator, gaps));
+  const variants = def.options.map((option) =>
+    variantOf(option as z.ZodObject, def.discriminator, gaps, asserts),
+  );
   const names = new Set(variants.flatMap(({ fields }) => [...fields.keys()]));
   const fields = new Map([...names].map((name) => [name, merged(name, variants, def.discriminator, gaps)]));
+  if (asserts) fields.get(def.discriminator)!.conditions.push(...presence(variants));
   return { fields, open: variants.some(({ open }) => open) };
 }
 
@@ -32,8 +35,8 @@ interface Variant extends RowShape {
   tags: string[];
 }
 
-function variantOf(schema: z.ZodObject, discriminator: string, gaps: Gap[]): Variant {
-  const { fields, open } = shapeOf(schema, gaps);
+function variantOf(schema: z.ZodObject, discriminator: string, gaps: Gap[], asserts: boolean): Variant {
+  const { fields, open } = shapeOf(schema, gaps, asserts);
   if (!fields) {
     throw new SchemaError({
       code: "schema.unsupported",
@@ -51,7 +54,7 @@ function merged(name: string, variants: readonly Variant[], discriminator: strin
   const [first] = having;
   const inAll = having.length === variants.length;
   const kinds = [...new Set(having.flatMap(({ fields }) => fields.get(name)!.kinds))];
-  if (name === discriminator) return { kinds, conditions: presence(variants) };
+  if (name === discriminator) return { kinds, conditions: [] };
   const same = having.every(({ schema }) => schema.shape[name] === first!.schema.shape[name]);
   const shape = first!.fields.get(name)!;
   if (same) return inAll ? shape : { ...shape, kinds: ["none", ...kinds.filter((kind) => kind !== "none")] };

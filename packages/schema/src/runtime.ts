@@ -1,5 +1,6 @@
 // The runtime's tables, and what other languages are told of them.
 
+import type { Database } from "@sentient/db-pool";
 import { z } from "zod";
 import { Agent, agentTable } from "./agent.ts";
 import { Blob, blobTable } from "./blob.ts";
@@ -8,6 +9,7 @@ import { Chunk, chunkTable } from "./chunk.ts";
 import { Consumer, consumerTable } from "./consumer.ts";
 import { Event, eventTable } from "./event.ts";
 import { LogHead, logTable, Producer, producerTable } from "./log.ts";
+import { migrate, type MigrateOptions, type MigrationReport } from "./migrate.ts";
 import { readMigrations, type Migration } from "./migration.ts";
 import { Question, questionTable } from "./question.ts";
 import { Run, runTable } from "./run.ts";
@@ -35,11 +37,23 @@ export const runtimeTables: readonly AnyTable[] = [
   blobTable,
 ];
 
+/** Whose migrations these are, in a database that has tables of its user's too. */
+export const RUNTIME_HISTORY = "sentient";
+
 /**
- * The history of the runtime's tables.
+ * Brings the runtime's tables to the newest migration; tables of one's own have a history of their own.
  *
- * @example await migrate(db, { migrations: await runtimeMigrations() });
+ * @throws as `migrate`
+ * @example await migrateRuntime(db);
  */
+export async function migrateRuntime(
+  db: Database,
+  options: Omit<MigrateOptions, "migrations" | "history"> = {},
+): Promise<MigrationReport> {
+  return migrate(db, { ...options, history: RUNTIME_HISTORY, migrations: await runtimeMigrations() });
+}
+
+/** The migrations of the runtime's tables. */
 export function runtimeMigrations(): Promise<Migration[]> {
   return readMigrations(new URL("../surql/", import.meta.url)); // the same from src and from dist
 }

@@ -6,10 +6,9 @@
 import { Decimal, Duration, RecordId, Uuid } from "@sentient/db-pool";
 import type { z } from "zod";
 import type * as core from "zod/v4/core";
-import { checkConditions, type Condition } from "./checks.ts";
+import { checkConditions, patternConditions, type Condition } from "./checks.ts";
 import { SchemaError } from "./errors.ts";
 import { keyText, literalText, nameText } from "./literal.ts";
-import { matches } from "./pattern.ts";
 import { fromStored } from "./storage.ts";
 
 /** Something zod checks and the database does not. */
@@ -41,15 +40,18 @@ interface Walk {
   path: readonly string[];
   within: readonly z.core.$ZodType[];
   gaps: Gap[];
+  /** Whether conditions are asked for at all; to translate a pattern takes milliseconds. */
+  asserts: boolean;
 }
 
 /**
  * What `schema` is in SurrealQL.
  *
+ * @param asserts whether conditions are looked for, or types alone
  * @throws `schema.unsupported`, naming the path
  */
-export function shapeOf(schema: z.core.$ZodType, gaps: Gap[], path: readonly string[] = []): Shape {
-  return walk(schema, { path, within: [], gaps });
+export function shapeOf(schema: z.core.$ZodType, gaps: Gap[], asserts: boolean): Shape {
+  return walk(schema, { path: [], within: [], gaps, asserts });
 }
 
 function walk(schema: z.core.$ZodType, at: Walk): Shape {
@@ -136,13 +138,18 @@ function simple(...kinds: string[]): Shape {
 }
 
 function checked(kind: string, schema: z.core.$ZodType, at: Walk): Shape {
-  return { kinds: [kind], conditions: checkConditions(schema, (what) => gap(at, what)) };
+  return { kinds: [kind], conditions: conditionsOf(schema, at) };
+}
+
+function conditionsOf(schema: z.core.$ZodType, at: Walk): Condition[] {
+  return at.asserts ? checkConditions(schema, (what) => gap(at, what)) : [];
 }
 
 function ofPattern(pattern: RegExp, at: Walk): Shape {
-  if (!matches(pattern, "$value")) gap(at, `the pattern ${String(pattern)}`);
-  const condition: Condition = (value) => matches(pattern, value)!.expression;
-  return { kinds: ["string"], conditions: matches(pattern, "$value") ? [condition] : [] };
+  return {
+    kinds: ["string"],
+    conditions: at.asserts ? patternConditions(pattern, (what) => gap(at, what)) : [],
+  };
 }
 
 function isInteger(def: core.$ZodNumberDef): boolean {
@@ -209,7 +216,7 @@ function object(schema: core.$ZodObject, at: Walk): Shape {
   const fields = new Map(
     Object.entries(shape).map(([key, field]) => [key, walk(field, { ...at, path: [...at.path, key] })]),
   );
-  const conditions = checkConditions(schema, (what) => gap(at, what));
+  const conditions = conditionsOf(schema, at);
   return { kinds: [open ? "object" : objectKind(fields)], conditions, fields, open };
 }
 
@@ -220,7 +227,7 @@ function objectKind(fields: Map<string, Shape>): string {
 
 function record(schema: core.$ZodRecord, at: Walk): Shape {
   const { keyType, valueType, partial } = schema._zod.def as core.$ZodRecordDef & { partial?: boolean };
-  const conditions = checkConditions(schema, (what) => gap(at, what));
+  const conditions = conditionsOf(schema, at);
   const values = walk(valueType, { ...at, path: [...at.path, "*"] });
   const keys = keyType._zod.values;
   if (keys) {
@@ -237,7 +244,7 @@ function list(schema: core.$ZodArray | core.$ZodSet, at: Walk): Shape {
   const { def } = schema._zod;
   const item = walk(def.type === "array" ? def.element : def.valueType, { ...at, path: [...at.path, "*"] });
   if (holdsRecord(item)) gap({ ...at, path: [...at.path, "*"] }, "the values of the records in it");
-  const conditions = checkConditions(schema, (what) => gap(at, what));
+  const conditions = conditionsOf(schema, at);
   const each = all(item);
   const items = (value: string) => (def.type === "array" ? value : `<array>${value}`);
   if (each)
@@ -256,7 +263,7 @@ function holdsRecord({ values, fields }: Shape): boolean {
 function tuple(schema: core.$ZodTuple, at: Walk): Shape {
   const { items, rest } = schema._zod.def;
   const shapes = items.map((item, i) => walk(item, { ...at, path: [...at.path, String(i)] }));
-  const conditions = checkConditions(schema, (what) => gap(at, what));
+  const conditions = conditionsOf(schema, at);
   if (rest || shapes.some(({ kinds }) => kinds.includes("none"))) {
     gap(at, "what its items are, as their number varies");
     return { kinds: ["array"], conditions };
@@ -273,7 +280,7 @@ function union(schema: core.$ZodUnion, at: Walk): Shape {
   const options = def.options.map((option) => walk(option, at));
   if (options.length === 1) return options[0]!;
   const kinds = [...new Set(options.flatMap((option) => option.kinds))];
-  const conditions = checkConditions(schema, (what) => gap(at, what));
+  const conditions = conditionsOf(schema, at);
   for (const [i, option] of options.entries()) {
     const base = baseTest(option, options.toSpliced(i, 1));
     if (!base && !def.discriminator && fromStored(def.options[i]!))
@@ -356,7 +363,7 @@ function custom(schema: core.$ZodCustom, at: Walk): Shape {
       "z.custom() does not say what SurrealDB should keep",
       "wrap it: stored(schema, type)",
     );
-  const conditions = (def.checks ?? []).length > 0 ? checkConditions(schema, (what) => gap(at, what)) : [];
+  const conditions = (def.checks ?? []).length > 0 ? conditionsOf(schema, at) : [];
   if (def.surrealType !== undefined && !KNOWN_TYPES.test(def.surrealType)) gap(at, "a check of its own");
   return {
     kinds: kind.split(" | ").length > 1 && !kind.includes("<") ? kind.split(" | ") : [kind],

@@ -2,12 +2,11 @@
 
 import { RecordId } from "@sentient/db-pool";
 import { z } from "zod";
-import { fieldDefinitions, type FieldDefinition, type TableDefinition } from "./definition.ts";
+import type { TableDefinition } from "./definition.ts";
+import { describe, type Described } from "./describe.ts";
 import { SchemaError } from "./errors.ts";
-import { indexDefinition, type Analyzer, type Index } from "./index-kinds.ts";
-import { stringText } from "./literal.ts";
-import { rowShape } from "./row.ts";
-import { all, typeText, type Gap, type Shape } from "./shape.ts";
+import type { Analyzer, Index } from "./index-kinds.ts";
+import type { Gap } from "./shape.ts";
 import { fromStored, toStored } from "./storage.ts";
 
 /** What a row is: an object, or a union of objects told apart by one field. */
@@ -85,11 +84,9 @@ export class Table<
 > {
   readonly name: Name;
   readonly schema: Schema;
-  /** What the database is told of it. */
-  readonly definition: TableDefinition;
   readonly analyzers: readonly Analyzer[];
-  /** What zod checks and the database does not. */
-  readonly gaps: readonly Gap[];
+  readonly #options: TableOptions<Name, Schema, R, K>;
+  #described: Described | undefined;
   readonly #read: (value: unknown) => unknown;
   readonly #key: string | undefined;
   readonly #isRelation: boolean;
@@ -97,28 +94,25 @@ export class Table<
 
   /** @internal */
   constructor(options: TableOptions<Name, Schema, R, K>) {
-    const { name, schema, indexes = {}, asserts = true, relation, key = "id" as string } = options;
-    const gaps: Gap[] = [];
-    const row = rowShape(schema, gaps);
-    const id = row.fields.get(key);
-    row.fields.delete(key);
+    const { name, schema, indexes = {}, relation, key = "id" } = options;
     this.name = requireName(name);
     this.schema = schema;
-    this.gaps = asserts ? gaps : [{ path: "", what: "everything that a type does not say" }];
-    this.#key = id === undefined ? undefined : key;
+    this.analyzers = Object.values(indexes).flatMap(({ analyzer }) => analyzer ?? []);
+    this.#options = options;
+    this.#key = describe({ ...options, asserts: false }).hasKey ? key : undefined; // refuses what cannot be kept
     this.#isRelation = relation !== undefined;
     this.#variants = schema instanceof z.ZodDiscriminatedUnion ? new Variants(schema) : undefined;
     this.#read = fromStored(schema) ?? ((value) => value);
-    this.definition = {
-      clause: clauseOf(options, row.open),
-      fields: (asserts ? asTheyAre : withoutAsserts)({
-        ...(id ? { id: keyDefinition(id) } : {}),
-        ...(relation ? { in: endDefinition(relation.in), out: endDefinition(relation.out) } : {}),
-        ...fieldDefinitions(row.fields, gaps),
-      }),
-      indexes: Object.fromEntries(Object.entries(indexes).map(([key, each]) => [key, indexDefinition(each)])),
-    };
-    this.analyzers = Object.values(indexes).flatMap(({ analyzer }) => analyzer ?? []);
+  }
+
+  /** What the database is told of it. Made when it is first asked for: a program that only runs never does. */
+  get definition(): TableDefinition {
+    return (this.#described ??= describe(this.#options)).definition;
+  }
+
+  /** What zod checks and the database does not. */
+  get gaps(): readonly Gap[] {
+    return (this.#described ??= describe(this.#options)).gaps;
   }
 
   /**
@@ -269,55 +263,4 @@ function keySchema(schema: RowSchema, key: string): z.ZodType | undefined {
   if (schema instanceof z.ZodObject) return schema.shape[key] as z.ZodType;
   const keys = new Set(schema.options.map((option) => (option as z.ZodObject).shape[key] as z.ZodType));
   return keys.size === 1 ? [...keys][0] : undefined;
-}
-
-type Fields = TableDefinition["fields"];
-const asTheyAre = (fields: Fields): Fields => fields;
-
-function withoutAsserts(fields: Fields): Fields {
-  return Object.fromEntries(
-    Object.entries(fields).map(([path, { assert: _assert, ...rest }]) => [path, rest]),
-  );
-}
-
-/** The conditions on an id are on its key, while `$value` is the whole id. */
-function keyDefinition(id: Shape): FieldDefinition {
-  const whole = all(id);
-  const type = typeText(id.kinds);
-  return {
-    type: [type.startsWith("record<") ? "any" : type],
-    ...(whole && !type.startsWith("record<") ? { assert: whole("record::id($value)", "item") } : {}),
-  };
-}
-
-function endDefinition(tables: string | readonly string[]): FieldDefinition {
-  return { type: [`record<${either(tables)}>`] };
-}
-
-function either(tables: string | readonly string[]): string {
-  return [tables].flat().join(" | ");
-}
-
-function clauseOf<Name extends string, Schema extends RowSchema>(
-  { relation, permissions = "none", changefeed, comment }: TableOptions<Name, Schema>,
-  open: boolean,
-): string {
-  const kind = relation
-    ? `RELATION IN ${either(relation.in)} OUT ${either(relation.out)}${relation.enforced === false ? "" : " ENFORCED"}`
-    : "NORMAL";
-  return [
-    `TYPE ${kind} ${open ? "SCHEMALESS" : "SCHEMAFULL"}`,
-    changefeed && `CHANGEFEED ${changefeed.expiry}${changefeed.original ? " INCLUDE ORIGINAL" : ""}`,
-    `PERMISSIONS ${permissionsText(permissions)}`,
-    comment !== undefined && `COMMENT ${stringText(comment)}`,
-  ]
-    .filter(Boolean)
-    .join(" ");
-}
-
-function permissionsText(permissions: NonNullable<TableOptions<string, RowSchema>["permissions"]>): string {
-  if (typeof permissions === "string") return permissions.toUpperCase();
-  return (["select", "create", "update", "delete"] as const)
-    .map((verb) => `FOR ${verb} ${permissions[verb] === undefined ? "NONE" : `WHERE ${permissions[verb]}`}`)
-    .join(", ");
 }

@@ -1,6 +1,6 @@
 // Drift: what a database has beside, or instead of, what the tables in code say.
 
-import { surql } from "@sentient/db-pool";
+import { openDatabase, serve, surql } from "@sentient/db-pool";
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
 import {
@@ -46,11 +46,20 @@ describe.each([{ url: "mem://" }, { url: "rocksdb" }])("on $url", ({ url }) => {
   const open = async () =>
     migrated(url === "rocksdb" ? { url: `rocksdb://${await freshFolder()}/data` } : { url });
 
-  test("a database that was migrated has none, and asking leaves nothing behind", async () => {
+  test("a database that was migrated has none, however often one asks, and asking leaves nothing behind", async () => {
     const db = await open();
     const before = await db.query(surql`INFO FOR DB STRUCTURE`);
-    expect(await check(db, tables)).toEqual([]);
+    for (let i = 0; i < 3; i++) expect(await check(db, tables)).toEqual([]);
     expect(await db.query(surql`INFO FOR DB STRUCTURE`)).toEqual(before);
+  });
+
+  test("a database without the tables has none of them, and is told so", async () => {
+    const db = await freshDatabase(url === "rocksdb" ? {} : { url });
+    expect((await check(db, tables)).map(({ what, kind, name }) => `${what} ${kind} ${name}`)).toEqual([
+      "missing analyzer words",
+      "missing table person",
+      "missing table knows",
+    ]);
   });
 });
 
@@ -127,4 +136,34 @@ test("an expected definition is told in the engine's words", async () => {
       found: expect.stringContaining('"kind":"int"') as unknown,
     }),
   ]);
+});
+
+test("tables that belong to others are drift unless one says that there are others", async () => {
+  const db = await migrated();
+  await db.transaction([surql`DEFINE TABLE theirs`, surql`DEFINE ANALYZER theirs TOKENIZERS blank`]);
+  expect(await check(db, tables, { others: false })).toEqual([]);
+  expect((await check(db, tables)).map(({ kind, name }) => `${kind} ${name}`)).toEqual([
+    "analyzer theirs",
+    "table theirs",
+  ]);
+  await db.query(surql`DEFINE FIELD extra ON person TYPE option<int>`);
+  expect(await check(db, tables, { others: false })).toMatchObject([
+    { what: "extra", kind: "field", name: "extra" },
+  ]);
+});
+
+test("who may not define tables is told so, and nothing is guessed", async () => {
+  const owner = await migrated();
+  await using served = await serve(owner, { token: "a-token-of-this-test" });
+  await owner.query(surql`DEFINE USER viewer ON DATABASE PASSWORD "hunter2" ROLES VIEWER`);
+  const { namespace, database } = owner;
+  await using db = await openDatabase({
+    url: served.url,
+    user: "viewer",
+    password: "hunter2",
+    signInAs: "database",
+    namespace,
+    database,
+  });
+  await expect(check(db, tables)).rejects.toMatchObject({ code: "db.denied" });
 });

@@ -356,6 +356,30 @@ describe("the folder", () => {
     await expect(again()).rejects.toMatchObject({ code: "schema.bad_snapshot" });
   });
 
+  test("whose last migration was deleted generates it again, from what was before", async () => {
+    const { folder, to } = await following();
+    const [first, second] = [person({ a: z.string() }), person({ a: z.string(), b: z.int().optional() })];
+    await to([first]);
+    const mistaken = await generate({ folder, tables: [person({ a: z.string(), c: z.int().optional() })] });
+    await rm(join(folder, mistaken!.file));
+    expect(await isGenerated({ folder, tables: [first] })).toBe(true);
+    expect((await generate({ folder, tables: [second] }))!.text).toContain("DEFINE FIELD b ON person");
+    await rm(join(folder, "0001_create_person.surql"));
+    await rm(join(folder, "0002_add_person_b.surql"));
+    await expect(generate({ folder, tables: [second] })).rejects.toMatchObject({
+      code: "schema.bad_snapshot",
+    });
+  });
+
+  test("that is a file is refused in one sentence", async () => {
+    const folder = join(await freshFolder(), "surql");
+    await writeFile(folder, "");
+    await expect(generate({ folder, tables: [] })).rejects.toMatchObject({
+      code: "schema.bad_folder",
+      message: `the folder of migrations ${folder} cannot be used: not a directory`,
+    });
+  });
+
   test("writes the same text for the same tables", async () => {
     const texts = await Promise.all(
       [1, 2].map(async () => {

@@ -36,7 +36,7 @@ async function thingsWith(keys: readonly Key[]): Promise<Database> {
 }
 
 const countsOf = (db: Queries) => db.query(surql<number[]>`SELECT VALUE n FROM thing`);
-const recordOf = (db: Queries) => db.query(surql<object>`SELECT * FROM ONLY schema_migration:1`);
+const recordOf = (db: Queries) => db.query(surql<object>`SELECT * FROM ONLY schema_migration:["default", 1]`);
 const allOnce = numbers.map(() => 1);
 
 test("rows are changed batch by batch, other fields are kept, and each batch is told of", async () => {

@@ -105,6 +105,23 @@ describe.each(["rocksdb", "mem", "surrealkv"])("on %s", (engine) => {
   });
 });
 
+describe("two programs in one database", () => {
+  test("have a history each, and never mistake one for the other", async () => {
+    const db = await freshDatabase();
+    const theirs = [defineMigration(1, "theirs", "DEFINE TABLE theirs;")];
+    await migrate(db, { migrations: all });
+    expect((await migrate(db, { migrations: theirs, history: "theirs" })).applied).toMatchObject([
+      { name: "theirs" },
+    ]);
+    expect((await migrate(db, { migrations: all })).already).toBe(all.length);
+    expect((await migrationStatus(db, { migrations: theirs, history: "theirs" })).pending).toEqual([]);
+    const older = await failureOf(() => migrate(db, { migrations: [], history: "theirs" }));
+    expect(older.code).toBe("schema.store_newer");
+    const nameless = await failureOf(() => migrate(db, { migrations: [], history: "" }));
+    expect(nameless.code).toBe("schema.bad_migration");
+  });
+});
+
 describe("the fast path", () => {
   test("asks once and writes nothing when nothing is pending (M5)", async () => {
     const db = await freshDatabase();
@@ -112,7 +129,7 @@ describe("the fast path", () => {
     const asked: string[] = [];
     db.on("query", ({ text }) => asked.push(text));
     await migrate(db, { migrations: all });
-    expect(asked).toEqual(["SELECT * FROM schema_migration"]);
+    expect(asked).toEqual(["SELECT * FROM $_0"]);
   });
 
   test("an empty list of migrations is nothing to do", async () => {
@@ -202,7 +219,7 @@ describe("what is refused before anything is changed (M2)", () => {
   test("a record that is missing between others", async () => {
     const db = await freshDatabase();
     await migrate(db, { migrations: all });
-    await db.query(surql`DELETE schema_migration:2`);
+    await db.query(surql`DELETE schema_migration:["default", 2]`);
     const failure = await failureOf(() => migrate(db, { migrations: all }));
     expect(failure).toMatchObject({ code: "schema.migration_diverged", details: { number: 2 } });
     expect(await visitsOf(db)).toBe(1);

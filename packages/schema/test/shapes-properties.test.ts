@@ -176,7 +176,7 @@ test("any shape is defined, and any value of it comes back equal", { timeout: 12
         expect((table.parse(row) as unknown as { v: unknown }).v).toStrictEqual(v);
       }
     }),
-    { numRuns: Number(process.env.SENTIENT_RUNS ?? 200), verbose: 1 },
+    { numRuns: Number(process.env.SENTIENT_RUNS ?? 200), verbose: fc.VerbosityLevel.Verbose },
   );
   expect([...seen].sort()).toEqual(
     expect.arrayContaining(["array(", "nullable(", "record(", "tagged(", "tuple(", "{"]),

@@ -80,7 +80,7 @@ const event = {
 
 interface Sample {
   schema: z.ZodType;
-  table: AnyTable & { serialise(value: never): Record<string, unknown>; parse(row: unknown): unknown };
+  table: AnyTable & { serialise(value: never): Record<string, unknown>; parse: (row: unknown) => unknown };
   values: object[];
 }
 
