@@ -52,8 +52,8 @@ export function openNative(url: string, options = NATIVE_OPTIONS): Promise<Nativ
 
 function findBinding(): Binding {
   const { cache } = createRequire(import.meta.url);
-  for (const module of Object.values(cache)) {
-    const exports: unknown = module?.filename.endsWith(".node") ? module.exports : undefined;
+  for (const [file, module] of Object.entries(cache)) {
+    const exports: unknown = file.endsWith(".node") ? module?.exports : undefined; // what is no module is kept there too
     if (typeof exports === "object" && exports !== null && "SurrealNodeEngine" in exports)
       return exports as Binding;
   }
