@@ -7,6 +7,7 @@ export default defineConfig({
   ssr: { resolve: { conditions } },
   test: {
     include: ["src/**/*.test.ts", "test/**/*.test.ts"],
+    exclude: ["test/installed/**"], // needs the built package: pnpm check:package
     testTimeout: 30_000,
     hookTimeout: 30_000,
   },

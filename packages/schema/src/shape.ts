@@ -61,9 +61,15 @@ function walk(schema: z.core.$ZodType, at: Walk): Shape {
   }
   const inside = { ...at, within: [...at.within, schema] };
   const shape = describe(schema as core.$ZodTypes, inside);
+  if (!SAYS_CHECKS.has(schema._zod.def.type)) conditionsOf(schema, at); // refinements, which are gaps
   const comment = (schema as z.ZodType).description;
   return comment === undefined ? shape : { ...shape, comment };
 }
+
+/** What has conditions for its own checks; of all else a check can only be a refinement. */
+const SAYS_CHECKS = new Set(
+  "string number bigint boolean date any unknown object record array set tuple union custom".split(" "),
+);
 
 function describe(schema: core.$ZodTypes, at: Walk): Shape {
   const { def } = schema._zod;
@@ -98,7 +104,7 @@ function describe(schema: core.$ZodTypes, at: Walk): Shape {
     case "nullable":
       return nullable(walk(def.innerType, at));
     case "nonoptional":
-      return { ...walk(def.innerType, at), kinds: without(walk(def.innerType, at).kinds, "none") };
+      return required(walk(def.innerType, at));
     case "default":
       return withDefault(walk(def.innerType, at), schema, at);
     case "prefault":
@@ -170,6 +176,10 @@ function kindOfLiteral(value: unknown, at: Walk): string {
 function optional(shape: Shape): Shape {
   // ASSERT does not look at NONE, so at a field of its own nothing has to be guarded; inside another, all() does it.
   return { ...shape, kinds: ["none", ...without(shape.kinds, "none")] };
+}
+
+function required(shape: Shape): Shape {
+  return { ...shape, kinds: without(shape.kinds, "none") };
 }
 
 function nullable(shape: Shape): Shape {

@@ -112,6 +112,21 @@ export const corpus: Record<string, Example> = {
     invalid: [1],
     onParse: ["no"],
   },
+  "a refinement of an enum": {
+    schema: z.enum(["a", "b"]).refine((text) => text !== "b"),
+    valid: ["a"],
+    invalid: ["c"],
+    onParse: ["b"],
+  },
+  "a refinement of what may be missing": {
+    schema: z
+      .int()
+      .optional()
+      .refine((n) => n !== 3),
+    valid: [1],
+    invalid: ["x"],
+    onParse: [3],
+  },
   // numbers
   number: {
     schema: z.number(),
