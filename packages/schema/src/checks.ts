@@ -23,6 +23,9 @@ const NUMBER_LIMITS: Record<string, [least: string, most: string]> = {
   float32: [numberText(-3.4028234663852886e38), numberText(3.4028234663852886e38)],
 };
 
+/** SurrealDB's instants end before JavaScript's do, in milliseconds from 1970. */
+const FARTHEST_DATE = 8.2e15;
+
 /** The conditions of a schema's checks. */
 export function checkConditions(schema: z.core.$ZodType, gap: (what: string) => void): Condition[] {
   const { def } = schema._zod;
@@ -41,7 +44,7 @@ function conditionsOf(check: CheckDef, type: string, gap: (what: string) => void
   switch (check.check) {
     case "greater_than":
     case "less_than":
-      return [compare(check)];
+      return compare(check);
     case "multiple_of":
       return multipleOf(check.value as number | bigint, gap);
     case "number_format":
@@ -74,9 +77,16 @@ function conditionsOf(check: CheckDef, type: string, gap: (what: string) => void
   }
 }
 
-function compare(check: CheckDef): Condition {
+/** A bound that SurrealDB has no literal for is beyond all that it holds. */
+function compare(check: CheckDef): Condition[] {
+  const bound = check.value;
+  const isBeyond =
+    bound instanceof Date
+      ? !(Math.abs(bound.getTime()) < FARTHEST_DATE)
+      : typeof bound === "bigint" && BigInt.asIntN(64, bound) !== bound;
+  if (isBeyond) return [];
   const sign = `${check.check === "greater_than" ? ">" : "<"}${check.inclusive ? "=" : ""}`;
-  return (value) => `${value} ${sign} ${literalText(check.value)}`;
+  return [(value) => `${value} ${sign} ${literalText(bound)}`];
 }
 
 function multipleOf(divisor: number | bigint, gap: (what: string) => void): Condition[] {

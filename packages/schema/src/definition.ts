@@ -1,7 +1,7 @@
 // Definitions. Owns: a table as SurrealDB is told of it, as plain data that a snapshot keeps and a diff compares.
 
 import { nameText } from "./literal.ts";
-import { all, typeText, type Gap, type Shape } from "./shape.ts";
+import { all, holdsRecord, typeText, type Gap, type Shape } from "./shape.ts";
 
 export interface FieldDefinition {
   /** The alternatives of its TYPE. */
@@ -51,23 +51,16 @@ function addField(
   gaps: Gap[],
 ): void {
   const apart = isOneObject(shape) && (shape.open || !path.endsWith("*")); // below * only literals are exact
-  const whole = all(apart ? { ...shape, fields: new Map() } : shape);
-  const own = apart ? shape.kinds.map((kind) => (kind === "none" ? kind : "object")) : shape.kinds;
-  const open = own.some(isOpenList);
-  if (open && own.some((kind) => /<.*>/.test(kind)))
+  const kinds = apart ? shape.kinds.map((kind) => (kind === "none" ? kind : "object")) : shape.kinds;
+  const isAny = kinds.some(isOpenList);
+  if (isAny && kinds.some((kind) => /<.*>/.test(kind)))
     gaps.push({ path, what: "what is in the lists of the list" });
-  const asserts = [
-    open &&
-      `(${own
-        .filter((kind) => kind !== "none")
-        .map(isOfKind)
-        .join(" OR ")})`,
-    whole?.("$value", "item"),
-  ];
-  const assert = asserts.filter(Boolean).join(" AND ");
+  if (!apart && holdsRecord(shape)) gaps.push({ path, what: "the values of the records in it" });
+  const isFlexible = !isAny && (apart ? shape.open : kinds.includes("object"));
+  const assert = assertOf(apart ? { ...shape, fields: new Map() } : shape, isAny ? kinds : []);
   definitions[path] = {
-    type: open ? ["any"] : own,
-    ...(!open && (apart ? shape.open : own.includes("object")) ? { flexible: true as const } : {}),
+    type: isAny ? ["any"] : kinds,
+    ...(isFlexible ? { flexible: true as const } : {}),
     ...(shape.defaultText === undefined ? {} : { default: shape.defaultText }),
     ...(shape.readonly ? { readonly: true as const } : {}),
     ...(assert === "" ? {} : { assert }),
@@ -77,6 +70,13 @@ function addField(
   for (const [key, field] of shape.fields!) addField(definitions, `${path}.${nameText(key)}`, field, gaps);
   if (shape.values && typeText(shape.values.kinds) !== "any")
     addField(definitions, `${path}.*`, shape.values, gaps);
+}
+
+/** @param kinds what it has to be one of, where its TYPE cannot say so */
+function assertOf(shape: Shape, kinds: readonly string[]): string {
+  const tests = kinds.filter((kind) => kind !== "none").map((kind) => isOfKind(kind, "$value"));
+  const isOne = tests.length > 0 && !kinds.includes("any") ? `(${tests.join(" OR ")})` : undefined;
+  return [isOne, all(shape)?.("$value", "item")].filter(Boolean).join(" AND ");
 }
 
 /** Whether nothing else can stand there, so that its fields can be fields of their own. */
@@ -97,11 +97,19 @@ function isOpenList(kind: string): boolean {
   return /^(?:array|set)/.test(flat) && /\b(?:object|any)\b|\b(?:array|set)\b(?!<)/.test(flat);
 }
 
-function isOfKind(kind: string): string {
-  if (kind === "null") return "$value = NULL";
-  if (kind === "float") return "type::is_number($value)"; // where nothing makes a float of it, 3 is an int
+/** Whether the value that `value` stands for is of this alternative of a TYPE. */
+export function isOfKind(kind: string, value: string): string {
+  if (kind === "null") return `${value} = NULL`;
+  if (kind === "float") return `type::is_number(${value})`; // where nothing makes a float of it, 3 is an int
+  if (kind.startsWith("{")) return `type::is_object(${value})`;
+  if (kind.startsWith("[")) return `type::is_array(${value})`;
   const name = /^[a-z]+/.exec(kind)?.[0];
   return name === undefined || name === "true" || name === "false"
-    ? `$value = ${kind}`
-    : `type::is_${name}($value)`;
+    ? `${value} = ${kind}`
+    : `type::is_${name}(${value})`;
+}
+
+/** What a record has under a name of its own, and not from its prototype. */
+export function own<T>(record: Readonly<Record<string, T>>, name: string): T | undefined {
+  return Object.hasOwn(record, name) ? record[name] : undefined;
 }

@@ -1,10 +1,16 @@
 // Describing. Owns: what a database is told of one table.
 
-import { fieldDefinitions, type FieldDefinition, type TableDefinition } from "./definition.ts";
+import {
+  fieldDefinitions,
+  type FieldDefinition,
+  type IndexDefinition,
+  type TableDefinition,
+} from "./definition.ts";
+import { SchemaError } from "./errors.ts";
 import { indexDefinition, type Index } from "./index-kinds.ts";
-import { stringText } from "./literal.ts";
+import { requireName, stringText } from "./literal.ts";
 import { rowShape } from "./row.ts";
-import { all, typeText, type Gap, type Shape } from "./shape.ts";
+import { all, type Gap, type Shape } from "./shape.ts";
 import type { RowSchema, TableOptions } from "./table.ts";
 
 type Options = Omit<TableOptions<string, RowSchema>, "key" | "indexes"> & {
@@ -19,42 +25,109 @@ export interface Described {
   hasKey: boolean;
 }
 
-/** @throws `schema.unsupported` */
-export function describe(options: Options): Described {
+/**
+ * @param full whether conditions and defaults are looked for, which takes milliseconds, or types alone
+ * @throws `schema.unsupported`, `schema.bad_table`
+ */
+export function describe(options: Options, full: boolean): Described {
   const { schema, indexes = {}, relation, asserts = true, key = "id" } = options;
   const gaps: Gap[] = [];
-  const { fields, open } = rowShape(schema, gaps, asserts);
+  const { fields, open } = rowShape(schema, gaps, full);
   const id = fields.get(key);
   fields.delete(key);
+  requireNames(fields.keys(), key);
+  const described = {
+    ...(id ? { id: keyDefinition(key, id) } : {}),
+    ...(relation ? { in: endDefinition(relation.in), out: endDefinition(relation.out) } : {}),
+    ...fieldDefinitions(fields, gaps),
+  };
   const definition: TableDefinition = {
     clause: clauseOf(options, open),
-    fields: {
-      ...(id ? { id: keyDefinition(id) } : {}),
-      ...(relation ? { in: endDefinition(relation.in), out: endDefinition(relation.out) } : {}),
-      ...fieldDefinitions(fields, gaps),
-    },
+    fields: asserts ? described : withoutAsserts(described),
     indexes: Object.fromEntries(Object.entries(indexes).map(([name, each]) => [name, indexDefinition(each)])),
   };
+  for (const [name, index] of Object.entries(definition.indexes))
+    requireFields(name, index, definition, open);
   const unsaid = [{ path: "", what: "everything that a type does not say" }];
   return { definition, gaps: asserts ? gaps : unsaid, hasKey: id !== undefined };
 }
 
+/** As the name of a field at the top, though quoted, SurrealDB 3.0 takes these for code when a row is written. */
+const UNUSABLE = new Set(
+  (
+    "none null true false select create update upsert insert delete relate define remove alter rebuild info let return " +
+    "throw break continue sleep if for function explain __proto__"
+  ).split(" "),
+);
+
+function requireNames(names: Iterable<string>, key: string): void {
+  for (const name of names) {
+    if (name === "id")
+      throw unsupported("id", `the key of a row is its ${key}, and the record's id has that name already`);
+    if (UNUSABLE.has(name.toLowerCase()))
+      throw unsupported(
+        name,
+        "SurrealDB cannot write a field of this name; put it into an object, or rename it",
+      );
+  }
+}
+
+/** What SurrealDB takes for the key of a record. */
+const KEY = /^(?:string|int|uuid|array\b.*|object|[[{'].*|-?\d+)$/;
+
 /** The conditions on an id are on its key, while `$value` is the whole id. */
-function keyDefinition(id: Shape): FieldDefinition {
-  const whole = all(id);
-  const type = typeText(id.kinds);
-  return {
-    type: [type.startsWith("record<") ? "any" : type],
-    ...(whole && !type.startsWith("record<") ? { assert: whole("record::id($value)", "item") } : {}),
-  };
+function keyDefinition(key: string, { kinds, ...shape }: Shape): FieldDefinition {
+  const wrong = kinds.find((kind) => !KEY.test(kind));
+  if (wrong !== undefined)
+    throw unsupported(
+      key,
+      `a ${wrong} cannot be the key of a record; text, an integer, a uuid or a tuple can`,
+    );
+  const whole = all({ kinds, ...shape });
+  return { type: kinds, ...(whole ? { assert: whole("record::id($value)", "item") } : {}) };
 }
 
 function endDefinition(tables: string | readonly string[]): FieldDefinition {
   return { type: [`record<${either(tables)}>`] };
 }
 
+function withoutAsserts(fields: TableDefinition["fields"]): TableDefinition["fields"] {
+  return Object.fromEntries(
+    Object.entries(fields).map(([path, { assert: _assert, ...rest }]) => [path, rest]),
+  );
+}
+
+/** @throws `schema.bad_table` for an index over what is no field */
+function requireFields(
+  name: string,
+  { fields }: IndexDefinition,
+  { fields: known }: TableDefinition,
+  open: boolean,
+): void {
+  for (const path of fields) {
+    const above = Object.keys(known).findLast((each) => path === each || path.startsWith(`${each}.`));
+    const field = above === undefined ? undefined : known[above]!;
+    const isClosed = field?.type.every((kind) => kind === "none" || kind === "object") && !field.flexible;
+    const isScalar = field?.type.every((kind) => SCALAR.test(kind));
+    if (path === above || (field ? !isClosed && !isScalar : open)) continue;
+    throw new SchemaError({
+      code: "schema.bad_table",
+      message: `the index ${name} is over ${path}, and there is no such field`,
+    });
+  }
+}
+
+const SCALAR = /^(?:none|null|string|int|float|bool|datetime|duration|decimal|uuid|bytes|'.*)$/;
+
+function unsupported(path: string, why: string): SchemaError {
+  return new SchemaError({ code: "schema.unsupported", message: `${path}: ${why}`, details: { path } });
+}
+
 function either(tables: string | readonly string[]): string {
-  return [tables].flat().join(" | ");
+  return [tables]
+    .flat()
+    .map((name) => requireName(name, "the end of an edge"))
+    .join(" | ");
 }
 
 function clauseOf({ relation, permissions = "none", changefeed, comment }: Options, open: boolean): string {
@@ -63,7 +136,8 @@ function clauseOf({ relation, permissions = "none", changefeed, comment }: Optio
     : "NORMAL";
   return [
     `TYPE ${kind} ${open ? "SCHEMALESS" : "SCHEMAFULL"}`,
-    changefeed && `CHANGEFEED ${changefeed.expiry}${changefeed.original ? " INCLUDE ORIGINAL" : ""}`,
+    changefeed &&
+      `CHANGEFEED ${requireDuration(changefeed.expiry)}${changefeed.original ? " INCLUDE ORIGINAL" : ""}`,
     `PERMISSIONS ${permissionsText(permissions)}`,
     comment !== undefined && `COMMENT ${stringText(comment)}`,
   ]
@@ -76,4 +150,12 @@ function permissionsText(permissions: NonNullable<Options["permissions"]>): stri
   return (["select", "create", "update", "delete"] as const)
     .map((verb) => `FOR ${verb} ${permissions[verb] === undefined ? "NONE" : `WHERE ${permissions[verb]}`}`)
     .join(", ");
+}
+
+function requireDuration(text: string): string {
+  if (/^(?:\d+(?:ns|us|µs|ms|s|m|h|d|w|y))+$/.test(text)) return text;
+  throw new SchemaError({
+    code: "schema.bad_table",
+    message: `${JSON.stringify(text)} is no duration: write it as in 3d or 12h`,
+  });
 }

@@ -3,8 +3,9 @@
 import { mkdir, readdir, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { Definitions } from "./definition.ts";
-import { diff, type Decisions } from "./diff.ts";
+import { own, type Definitions } from "./definition.ts";
+import type { Decisions } from "./decisions.ts";
+import { diff } from "./diff.ts";
 import { SchemaError } from "./errors.ts";
 import type { Gap } from "./shape.ts";
 import type { AnyTable } from "./table.ts";
@@ -37,10 +38,10 @@ export interface Generated {
 export function definitionsOf(tables: readonly AnyTable[]): Definitions {
   const definitions: Definitions = { tables: {}, analyzers: {} };
   for (const { name, definition, analyzers } of tables) {
-    if (definitions.tables[name]) throw twice("table", name);
+    if (own(definitions.tables, name)) throw twice("table", name);
     definitions.tables[name] = definition;
     for (const analyzer of analyzers) {
-      const known = definitions.analyzers[analyzer.name];
+      const known = own(definitions.analyzers, analyzer.name);
       if (known !== undefined && known !== analyzer.clause) throw twice("analyzer", analyzer.name);
       definitions.analyzers[analyzer.name] = analyzer.clause;
     }
@@ -76,14 +77,19 @@ export async function generate({
   const sections = difference.sections.map(({ title: of, statements }) =>
     [`-- ${of}`, ...gaps.filter(({ table }) => table === of).map(gapLine), ...statements].join("\n"),
   );
-  const notes = difference.notes.map((note) => `-- note: ${note}`);
+  const notes = difference.notes.map((note) => commentLine(`note: ${note}`));
   const text = `${[`-- ${title}\n${ADVICE}`, ...notes, ...sections].join("\n\n")}\n`;
   await write(path, `${title}.surql`, text, { number, definitions, previous: snapshot.definitions });
   return { file: `${title}.surql`, text, notes: difference.notes, gaps };
 }
 
 function gapLine({ path, what }: Gap): string {
-  return `-- on parse only: ${path || "the row"}: ${what}`.replaceAll(/\s+/g, " "); // a comment ends with its line
+  return commentLine(`on parse only: ${path || "the row"}: ${what}`);
+}
+
+/** A comment ends with its line, whatever a name holds. */
+function commentLine(text: string): string {
+  return `-- ${text.replaceAll(/[\s\u0085]+/g, " ")}`;
 }
 
 /** Whether the tables are what the last migration left: nothing was changed without a migration. @throws as `generate` */
@@ -92,7 +98,12 @@ export async function isGenerated({
   tables,
 }: Pick<GenerateOptions, "folder" | "tables">): Promise<boolean> {
   const { definitions } = await readSnapshot(pathOf(folder));
-  return JSON.stringify(definitions) === JSON.stringify(definitionsOf(tables));
+  try {
+    return diff(definitions, definitionsOf(tables)).sections.length === 0;
+  } catch (error) {
+    if (error instanceof SchemaError && error.code === "schema.decision_needed") return false;
+    throw error;
+  }
 }
 
 /**
@@ -197,10 +208,10 @@ async function write(folder: string, file: string, text: string, snapshot: Snaps
 }
 
 function requireName(name: string): string {
-  if (/^[a-z0-9][a-z0-9_]{0,63}$/.test(name)) return name;
+  if (/^(?!\d{4}_)[a-z0-9][a-z0-9_]{0,63}$/.test(name)) return name;
   throw new SchemaError({
     code: "schema.bad_migration",
-    message: `${JSON.stringify(name)} is no name for a migration: use small letters, digits and _, at most 64`,
+    message: `${JSON.stringify(name)} is no name for a migration: use small letters, digits and _, at most 64, and no number before`,
   });
 }
 

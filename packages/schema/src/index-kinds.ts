@@ -2,7 +2,7 @@
 
 import { SchemaError } from "./errors.ts";
 import type { IndexDefinition } from "./definition.ts";
-import { nameText, numberText, stringText } from "./literal.ts";
+import { nameText, numberText, requireName, stringText } from "./literal.ts";
 
 /** What an index is, before its table is known. Made by `index`, `unique`, `fullText` and `vector`. */
 export interface Index<Field extends string = string> {
@@ -38,7 +38,7 @@ export function fullText<const Field extends string>(
   field: Field,
   { analyzer, bm25 = { k1: 1.2, b: 0.75 }, highlights = false }: FullTextOptions,
 ): Index<Field> & { analyzer: Analyzer } {
-  const ranking = `BM25(${bm25.k1},${bm25.b})`;
+  const ranking = `BM25(${requireFinite(bm25.k1)},${requireFinite(bm25.b)})`;
   const clause = `FULLTEXT ANALYZER ${nameText(analyzer.name)} ${ranking}${highlights ? " HIGHLIGHTS" : ""}`;
   return { fields: [field], clause, analyzer };
 }
@@ -66,13 +66,7 @@ export function vector<const Field extends string>(
   field: Field,
   { dimension, distance = "cosine", type = "f32", efConstruction = 150, m = 12 }: VectorOptions,
 ): Index<Field> {
-  for (const [name, value] of Object.entries({ dimension, efConstruction, m })) {
-    if (Number.isSafeInteger(value) && value > 0) continue;
-    throw new SchemaError({
-      code: "schema.bad_table",
-      message: `the ${name} of a vector index is a positive integer, and not ${numberText(value)}`,
-    });
-  }
+  for (const [name, value] of Object.entries({ dimension, efConstruction, m })) requirePositive(name, value);
   const graph = `EFC ${efConstruction} M ${m}`;
   const clause = `HNSW DIMENSION ${dimension} DIST ${distance.toUpperCase()} TYPE ${type.toUpperCase()} ${graph}`;
   return { fields: [field], clause };
@@ -110,17 +104,39 @@ export function defineAnalyzer({
   comment?: string;
 }): Analyzer {
   const clause = [
-    tokenizers.length > 0 && `TOKENIZERS ${tokenizers.join(", ")}`,
+    tokenizers.length > 0 && `TOKENIZERS ${tokenizers.map(requireWord).join(", ")}`,
     filters.length > 0 && `FILTERS ${filters.map(filterText).join(", ")}`,
     comment !== undefined && `COMMENT ${stringText(comment)}`,
   ];
-  return Object.freeze({ name, clause: clause.filter(Boolean).join(" ") });
+  return Object.freeze({ name: requireName(name, "an analyzer"), clause: clause.filter(Boolean).join(" ") });
 }
 
 function filterText(filter: Filter): string {
-  if (typeof filter === "string") return filter;
-  if ("snowball" in filter) return `snowball(${filter.snowball})`;
-  return "ngram" in filter ? `ngram(${filter.ngram.join(",")})` : `edgengram(${filter.edgengram.join(",")})`;
+  if (typeof filter === "string") return requireWord(filter);
+  if ("snowball" in filter) return `snowball(${requireWord(filter.snowball)})`;
+  const [name, sizes] = "ngram" in filter ? ["ngram", filter.ngram] : ["edgengram", filter.edgengram];
+  return `${name}(${sizes.map((size) => requirePositive("size", size)).join(",")})`;
+}
+
+function requireWord(word: string): string {
+  if (/^[a-z]+$/i.test(word)) return word;
+  throw new SchemaError({
+    code: "schema.bad_table",
+    message: `${JSON.stringify(word)} is no word of an analyzer`,
+  });
+}
+
+function requireFinite(value: number): number {
+  if (Number.isFinite(value)) return value;
+  throw new SchemaError({ code: "schema.bad_table", message: `${value} is no weight for a ranking` });
+}
+
+function requirePositive(name: string, value: number): number {
+  if (Number.isSafeInteger(value) && value > 0) return value;
+  throw new SchemaError({
+    code: "schema.bad_table",
+    message: `the ${name} of an index is a positive integer, and not ${numberText(value)}`,
+  });
 }
 
 /** The path of a field as SurrealQL spells it: `address.city`, `tags.*`. */

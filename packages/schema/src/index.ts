@@ -11,7 +11,7 @@ export type { Json } from "./json.ts";
 // migrations
 export { generate, generateEmpty, isGenerated } from "./generate.ts";
 export type { GenerateOptions, Generated } from "./generate.ts";
-export type { Decisions } from "./diff.ts";
+export type { Decisions } from "./decisions.ts";
 export { defineDataMigration, defineMigration, readMigrations } from "./migration.ts";
 export type { DataMigration, DataMigrationInit, Migration, RowChange, SurqlMigration } from "./migration.ts";
 export { migrate, migrationStatus } from "./migrate.ts";

@@ -46,7 +46,7 @@ export const limits: Limits = current;
  */
 export function configureLimits(changes: Partial<Limits>, { raise = false }: { raise?: boolean } = {}): void {
   for (const [name, value] of Object.entries(changes)) {
-    if (!(name in DEFAULTS)) throw bad(`there is no limit ${name}`);
+    if (!Object.hasOwn(DEFAULTS, name)) throw bad(`there is no limit ${name}`);
     if (!Number.isSafeInteger(value) || value < 1)
       throw bad(`${name} is a positive integer, and not ${value}`);
     if (value > DEFAULTS[name as Limit] && !raise)

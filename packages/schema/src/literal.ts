@@ -1,6 +1,7 @@
 // SurrealQL text for names and values, for statements that people read: DDL in a migration file.
 
 import { Decimal, Duration, RecordId, Uuid } from "@sentient/db-pool";
+import { SchemaError } from "./errors.ts";
 
 const PLAIN = /^[A-Za-z_]\w*$/;
 /** What the parser takes for the beginning of something else where a name may stand. */
@@ -8,7 +9,7 @@ const RESERVED = new Set(
   (
     "none null true false nan infinity value select create update upsert insert delete relate define remove alter " +
     "rebuild info show use live kill let return throw break continue begin commit cancel option sleep access if for " +
-    "function explain"
+    "function explain overwrite table"
   ).split(" "),
 );
 
@@ -37,6 +38,7 @@ function escaped(character: string): string {
 export function numberText(value: number): string {
   if (Number.isNaN(value)) return "NaN";
   if (!Number.isFinite(value)) return value > 0 ? "math::inf" : "math::neg_inf";
+  if (Object.is(value, -0)) return "-0f";
   return Number.isSafeInteger(value) ? String(value) : `${String(value).replace("e+", "e")}f`;
 }
 
@@ -67,7 +69,11 @@ function objectText(value: object): string | undefined {
   if (value instanceof Date) return `d'${value.toISOString()}'`;
   if (value instanceof Uuid) return `u'${value.toString()}'`;
   if (value instanceof Decimal) return `${value.toString()}dec`;
-  if (value instanceof Duration || value instanceof RecordId) return value.toString();
+  if (value instanceof Duration) return value.toString();
+  if (value instanceof RecordId) {
+    const key = literalText(value.id);
+    return key && `type::record(${stringText(value.table.name)}, ${key})`;
+  }
   if (Array.isArray(value)) return listText(value, "[", "]");
   if (Object.getPrototypeOf(value) !== Object.prototype) return undefined;
   const entries = Object.entries(value).filter(([, item]) => item !== undefined);
@@ -86,4 +92,17 @@ function listText(items: readonly unknown[], open: string, close: string): strin
 /** The key of an object literal or of an object type. */
 export function keyText(key: string): string {
   return isPlain(key) ? key : `"${key.replace(/[\\"]/g, "\\$&").replace(CONTROL, escaped)}"`;
+}
+
+/**
+ * The name of a table, an analyzer, or what a link leads to.
+ *
+ * @throws `schema.bad_table`
+ */
+export function requireName<Name extends string>(name: Name, what: string): Name {
+  if (/^(?!__proto__$)[A-Za-z_]\w{0,63}$/.test(name)) return name;
+  throw new SchemaError({
+    code: "schema.bad_table",
+    message: `${JSON.stringify(name)} is no name for ${what}: use letters, digits and _, at most 64, not beginning with a digit`,
+  });
 }

@@ -5,11 +5,12 @@
 
 import { Decimal, Duration, RecordId, Uuid } from "@sentient/db-pool";
 import type { z } from "zod";
+import { safeEncode } from "zod/v4/core";
 import type * as core from "zod/v4/core";
 import { checkConditions, patternConditions, type Condition } from "./checks.ts";
 import { SchemaError } from "./errors.ts";
 import { keyText, literalText, nameText } from "./literal.ts";
-import { fromStored } from "./storage.ts";
+import { fromStored, toStored } from "./storage.ts";
 
 /** Something zod checks and the database does not. */
 export interface Gap {
@@ -29,6 +30,8 @@ export interface Shape {
   open?: boolean;
   /** Of an open object: what each of its values is. */
   values?: Shape;
+  /** Whether a record is in it whose values have no place to be checked in. */
+  holdsRecord?: boolean;
   /** The literal of its default. */
   defaultText?: string;
   readonly?: boolean;
@@ -40,18 +43,18 @@ interface Walk {
   path: readonly string[];
   within: readonly z.core.$ZodType[];
   gaps: Gap[];
-  /** Whether conditions are asked for at all; to translate a pattern takes milliseconds. */
-  asserts: boolean;
+  /** Whether conditions and defaults are asked for, which takes milliseconds, or types alone. */
+  full: boolean;
 }
 
 /**
  * What `schema` is in SurrealQL.
  *
- * @param asserts whether conditions are looked for, or types alone
+ * @param full whether conditions and defaults are looked for, or types alone
  * @throws `schema.unsupported`, naming the path
  */
-export function shapeOf(schema: z.core.$ZodType, gaps: Gap[], asserts: boolean): Shape {
-  return walk(schema, { path: [], within: [], gaps, asserts });
+export function shapeOf(schema: z.core.$ZodType, gaps: Gap[], full: boolean): Shape {
+  return walk(schema, { path: [], within: [], gaps, full });
 }
 
 function walk(schema: z.core.$ZodType, at: Walk): Shape {
@@ -106,7 +109,7 @@ function describe(schema: core.$ZodTypes, at: Walk): Shape {
     case "nonoptional":
       return required(walk(def.innerType, at));
     case "default":
-      return withDefault(walk(def.innerType, at), schema, at);
+      return withDefault(walk(def.innerType, at), schema as core.$ZodDefault, at);
     case "prefault":
       gap(at, "a value to parse instead of nothing");
       return walk(def.innerType, at);
@@ -148,13 +151,13 @@ function checked(kind: string, schema: z.core.$ZodType, at: Walk): Shape {
 }
 
 function conditionsOf(schema: z.core.$ZodType, at: Walk): Condition[] {
-  return at.asserts ? checkConditions(schema, (what) => gap(at, what)) : [];
+  return at.full ? checkConditions(schema, (what) => gap(at, what)) : [];
 }
 
 function ofPattern(pattern: RegExp, at: Walk): Shape {
   return {
     kinds: ["string"],
-    conditions: at.asserts ? patternConditions(pattern, (what) => gap(at, what)) : [],
+    conditions: at.full ? patternConditions(pattern, (what) => gap(at, what)) : [],
   };
 }
 
@@ -189,18 +192,34 @@ function nullable(shape: Shape): Shape {
     ...rest,
     kinds: [...without(shape.kinds, "null"), "null"],
     conditions: whole ? [(value, depth) => `(${value} = NULL OR ${whole(value, depth)})`] : [],
+    holdsRecord: holdsRecord(shape),
   };
 }
 
-function withDefault(shape: Shape, schema: z.core.$ZodType, at: Walk): Shape {
-  const { def } = schema._zod as unknown as { def: { defaultValue: unknown } };
-  const [text, again] = [def.defaultValue, def.defaultValue].map((value) =>
-    value instanceof Date ? undefined : literalText(value),
-  );
+function withDefault(shape: Shape, schema: core.$ZodDefault, at: Walk): Shape {
   const kinds = without(shape.kinds, "none");
-  if (text !== undefined && text === again) return { ...shape, kinds, defaultText: text };
-  gap(at, "a default that is made anew each time");
+  const text = at.full ? constantText(schema) : undefined;
+  if (text !== undefined) return { ...shape, kinds, defaultText: text };
+  gap(at, "its default, which is no constant that SurrealQL can write");
   return { ...shape, kinds };
+}
+
+/** zod does not tell a constant from a function: it is asked at two instants, and what holds a date is never one. */
+function constantText(schema: core.$ZodDefault): string | undefined {
+  const { def } = schema._zod;
+  const read = () => {
+    const stored = safeEncode(def.innerType, def.defaultValue as never);
+    return stored.success && !holdsDate(stored.data) ? literalText(toStored(stored.data)) : undefined;
+  };
+  const text = read();
+  if (text === undefined) return undefined;
+  for (const now = Date.now(); Date.now() === now;);
+  return read() === text ? text : undefined;
+}
+
+function holdsDate(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  return value instanceof Date || Object.values(value).some(holdsDate);
 }
 
 /** What is stored is what goes into a codec; a transform alone could not be taken back. */
@@ -236,7 +255,7 @@ function objectKind(fields: Map<string, Shape>): string {
 }
 
 function record(schema: core.$ZodRecord, at: Walk): Shape {
-  const { keyType, valueType, partial } = schema._zod.def as core.$ZodRecordDef & { partial?: boolean };
+  const { keyType, valueType, partial, mode } = schema._zod.def as core.$ZodRecordDef & { partial?: boolean };
   const conditions = conditionsOf(schema, at);
   const values = walk(valueType, { ...at, path: [...at.path, "*"] });
   const keys = keyType._zod.values;
@@ -247,27 +266,35 @@ function record(schema: core.$ZodRecord, at: Walk): Shape {
   }
   const { checks, pattern } = keyType._zod.def as { checks?: unknown[]; pattern?: RegExp };
   if (checks?.length || pattern || keyType._zod.def.type !== "string") gap(at, "what its keys are");
-  return { kinds: ["object"], conditions, fields: new Map(), open: true, values };
+  if (mode === "loose") gap(at, "the values of the keys that it is about");
+  return {
+    kinds: ["object"],
+    conditions,
+    fields: new Map(),
+    open: true,
+    values: mode === "loose" ? simple("any") : values,
+  };
 }
 
 function list(schema: core.$ZodArray | core.$ZodSet, at: Walk): Shape {
   const { def } = schema._zod;
   const item = walk(def.type === "array" ? def.element : def.valueType, { ...at, path: [...at.path, "*"] });
-  if (holdsRecord(item)) gap({ ...at, path: [...at.path, "*"] }, "the values of the records in it");
   const conditions = conditionsOf(schema, at);
-  const each = all(item);
+  const each = unlessNone(item, all(item));
   const items = (value: string) => (def.type === "array" ? value : `<array>${value}`);
   if (each)
     conditions.push(
       (value, depth) => `array::all(${items(value)}, |$${depth}| ${each(`$${depth}`, `${depth}_`)})`,
     );
   const type = typeText(item.kinds);
-  return { kinds: [type === "any" ? def.type : `${def.type}<${type}>`], conditions };
+  const kinds = [type === "any" ? def.type : `${def.type}<${type}>`];
+  return { kinds, conditions, holdsRecord: holdsRecord(item) };
 }
 
-/** Below a list the values of a record have no field of their own to be checked in. */
-function holdsRecord({ values, fields }: Shape): boolean {
-  return values !== undefined || [...(fields?.values() ?? [])].some(holdsRecord);
+/** Whether a record is in it: its values can be checked only where it is a field of its own. */
+export function holdsRecord({ holdsRecord: known, values, fields }: Shape): boolean {
+  const own = values !== undefined && typeText(values.kinds) !== "any";
+  return known || own || [...(fields?.values() ?? [])].some(holdsRecord);
 }
 
 function tuple(schema: core.$ZodTuple, at: Walk): Shape {
@@ -275,6 +302,7 @@ function tuple(schema: core.$ZodTuple, at: Walk): Shape {
   const shapes = items.map((item, i) => walk(item, { ...at, path: [...at.path, String(i)] }));
   const conditions = conditionsOf(schema, at);
   if (rest || shapes.some(({ kinds }) => kinds.includes("none"))) {
+    if (rest) walk(rest, { ...at, path: [...at.path, "*"] }); // refuses what cannot be kept
     gap(at, "what its items are, as their number varies");
     return { kinds: ["array"], conditions };
   }
@@ -282,7 +310,8 @@ function tuple(schema: core.$ZodTuple, at: Walk): Shape {
     const whole = all(item);
     if (whole) conditions.push((value, depth) => whole(`${value}[${i}]`, depth));
   });
-  return { kinds: [`[${shapes.map(({ kinds }) => typeText(kinds)).join(", ")}]`], conditions };
+  const kinds = [`[${shapes.map((item) => typeText(item.kinds)).join(", ")}]`];
+  return { kinds, conditions, holdsRecord: shapes.some(holdsRecord) };
 }
 
 function union(schema: core.$ZodUnion, at: Walk): Shape {
@@ -305,7 +334,7 @@ function union(schema: core.$ZodUnion, at: Walk): Shape {
     if (is) conditions.push((value, depth) => `(!${is(value, depth)} OR ${whole(value, depth)})`);
     else gap(at, "what an alternative asks besides its type");
   }
-  return { kinds, conditions };
+  return { kinds, conditions, holdsRecord: options.some(holdsRecord) };
 }
 
 /** Whether a value is the option with this tag. */
@@ -316,17 +345,12 @@ function tagTest(discriminator: string, option: Shape): Condition | undefined {
 
 /** Whether a value is of the one type that this option has and no other. */
 function baseTest(option: Shape, others: readonly Shape[]): Condition | undefined {
-  const bases = new Set(option.kinds.map(baseOf));
+  const basesOf = ({ kinds }: Shape) => without(without(kinds, "none"), "null").map(baseOf);
+  const bases = new Set(basesOf(option));
+  const taken = others.flatMap(basesOf);
   const [base] = bases;
-  const taken = others.flatMap(({ kinds }) => kinds.map(baseOf));
-  if (
-    bases.size !== 1 ||
-    base === undefined ||
-    base === "any" ||
-    taken.includes(base) ||
-    taken.includes("any")
-  )
-    return undefined;
+  if (base === undefined || bases.size > 1 || base === "any") return undefined;
+  if (taken.includes(base) || taken.includes("any")) return undefined;
   return (value) => `type::is_${base}(${value})`;
 }
 
@@ -347,8 +371,9 @@ function intersection(left: Shape, right: Shape, at: Walk): Shape {
       "use .extend()",
     );
   }
-  const both = [...left.fields.keys()].filter((key) => right.fields!.has(key));
-  if (both.length > 0) gap(at, `what one side of the intersection says of ${both.join(", ")}`);
+  const both = [...left.fields.keys()].find((key) => right.fields!.has(key));
+  if (both !== undefined)
+    throw unsupported(at, `both sides of the intersection say what ${both} is`, "use .extend()");
   const fields = new Map([...left.fields, ...right.fields]);
   const open = left.open || right.open || false;
   const conditions = [...left.conditions, ...right.conditions];
@@ -388,16 +413,17 @@ const KNOWN_TYPES = /^(?:bytes|decimal|duration|uuid|record<.*>)$/;
 export function all(shape: Shape): Condition | undefined {
   const parts = [...shape.conditions];
   for (const [key, field] of shape.fields ?? []) {
-    const whole = all(field);
-    if (!whole) continue;
-    const guarded = field.kinds.includes("none");
-    parts.push((value, depth) => {
-      const path = `${value}.${nameText(key)}`;
-      return guarded ? `(${path} = NONE OR ${whole(path, depth)})` : whole(path, depth);
-    });
+    const whole = unlessNone(field, all(field));
+    if (whole) parts.push((value, depth) => whole(`${value}.${nameText(key)}`, depth));
   }
   if (parts.length === 0) return undefined;
   return (value, depth) => parts.map((part) => part(value, depth)).join(" AND ");
+}
+
+/** Inside another value NONE is looked at too. */
+function unlessNone({ kinds }: Shape, condition: Condition | undefined): Condition | undefined {
+  if (!condition || !kinds.includes("none")) return condition;
+  return (value, depth) => `(${value} = NONE OR ${condition(value, depth)})`;
 }
 
 /** A TYPE clause's text. */

@@ -3,6 +3,7 @@
 // undefined is left out.
 
 import type { z } from "zod";
+import { safeParse } from "zod/v4/core";
 import type * as core from "zod/v4/core";
 
 const MAX_INT = 2n ** 63n - 1n;
@@ -57,13 +58,22 @@ export type FromStored = ((value: unknown) => unknown) | undefined;
 
 /** How a value of this schema is read; built once a table. */
 export function fromStored(schema: z.core.$ZodType): FromStored {
-  return reader(schema as core.$ZodTypes, []);
+  return reader(schema as core.$ZodTypes, new Map());
 }
 
-function reader(schema: core.$ZodTypes, within: readonly core.$ZodTypes[]): FromStored {
-  if (within.includes(schema)) return undefined;
+/** @param begun what is being built: a schema within itself is read by what it will have become */
+function reader(schema: core.$ZodTypes, begun: Map<core.$ZodTypes, { read: FromStored }>): FromStored {
+  const known = begun.get(schema);
+  if (known) return (value) => (known.read ? known.read(value) : value);
+  const mine: { read: FromStored } = { read: undefined };
+  begun.set(schema, mine);
+  mine.read = build(schema, (each) => reader(each as core.$ZodTypes, begun));
+  begun.delete(schema);
+  return mine.read;
+}
+
+function build(schema: core.$ZodTypes, inner: (each: z.core.$ZodType) => FromStored): FromStored {
   const { def } = schema._zod;
-  const inner = (each: z.core.$ZodType) => reader(each as core.$ZodTypes, [...within, schema]);
   switch (def.type) {
     case "bigint":
       return (value) => (typeof value === "number" ? BigInt(value) : value);
@@ -89,9 +99,9 @@ function reader(schema: core.$ZodTypes, within: readonly core.$ZodTypes[]): From
     case "record":
       return ofRecord(inner(def.valueType));
     case "tuple":
-      return ofTuple(def.items.map(inner));
+      return ofTuple(def.items.map(inner), def.rest ? inner(def.rest) : undefined);
     case "object":
-      return ofObject(Object.entries(def.shape).map(([key, field]) => [key, inner(field)]));
+      return ofObject(def, inner);
     case "intersection":
       return ofBoth(inner(def.left), inner(def.right));
     case "union":
@@ -126,23 +136,45 @@ function ofRecord(item: FromStored): FromStored {
   );
 }
 
-function ofTuple(items: FromStored[]): FromStored {
-  if (!items.some(Boolean)) return undefined;
+function ofTuple(items: FromStored[], rest: FromStored): FromStored {
+  if (!rest && !items.some(Boolean)) return undefined;
   return (value) =>
-    Array.isArray(value) ? value.map((each, i) => items[i]?.(each) ?? (each as unknown)) : value;
+    Array.isArray(value)
+      ? value.map((each: unknown, i) => {
+          const read = i < items.length ? items[i] : rest;
+          return read ? read(each) : each;
+        })
+      : value;
 }
 
-function ofObject(fields: [string, FromStored][]): FromStored {
-  const changing = fields.filter(
-    (field): field is [string, NonNullable<FromStored>] => field[1] !== undefined,
-  );
-  if (changing.length === 0) return undefined;
+function ofObject(
+  { shape, catchall }: core.$ZodObjectDef,
+  inner: (each: z.core.$ZodType) => FromStored,
+): FromStored {
+  const fields = new Map(Object.entries(shape).map(([key, field]) => [key, inner(field)]));
+  const rest = catchall && inner(catchall);
+  const undefinable = Object.keys(shape).filter((key) => mayBeUndefined(shape[key]!));
+  if (!rest && undefinable.length === 0 && ![...fields.values()].some(Boolean)) return undefined;
   return (value) => {
     if (!isObject(value)) return value;
     const copy = { ...value };
-    for (const [key, read] of changing) if (key in copy) copy[key] = read(copy[key]);
+    for (const key of Object.keys(copy)) {
+      const read = fields.has(key) ? fields.get(key) : rest;
+      if (read) copy[key] = read(copy[key]);
+    }
+    for (const key of undefinable) if (!(key in copy)) copy[key] = undefined; // left out when it was written
     return copy;
   };
+}
+
+/** Whether zod asks for the key, though what stands there may be undefined. */
+function mayBeUndefined(field: z.core.$ZodType): boolean {
+  if (field._zod.optin === "optional") return false;
+  try {
+    return safeParse(field, undefined).success;
+  } catch {
+    return false; // an asynchronous check, which no row is read with
+  }
 }
 
 function ofBoth(left: FromStored, right: FromStored): FromStored {
@@ -160,7 +192,8 @@ function ofUnion(
   if (discriminator !== undefined) {
     const byTag = new Map<unknown, FromStored>();
     options.forEach((option, i) => {
-      for (const tag of option._zod.propValues?.[discriminator] ?? []) byTag.set(tag, readers[i]);
+      for (const tag of option._zod.propValues?.[discriminator] ?? [])
+        byTag.set(typeof tag === "bigint" ? storedInteger(tag) : tag, readers[i]);
     });
     return (value) => (isObject(value) ? (byTag.get(value[discriminator])?.(value) ?? value) : value);
   }

@@ -2,6 +2,7 @@
 
 import { Decimal, Duration, RecordId, Uuid } from "@sentient/db-pool";
 import { z } from "zod";
+import { requireName } from "./literal.ts";
 
 declare module "zod/v4/core" {
   interface $ZodCustomDef {
@@ -26,7 +27,7 @@ export function stored<S extends z.ZodCustom>(schema: S, type: string): S {
  * @example author: link("person")
  */
 export function link<const Table extends string>(...tables: [Table, ...Table[]]) {
-  const known: readonly string[] = tables;
+  const known: readonly string[] = tables.map((table) => requireName(table, "a table to link to"));
   const schema = z.custom<RecordId<Table>>(
     (value) => value instanceof RecordId && known.includes(value.table.name),
     `not a record id of ${tables.join(" or ")}`,

@@ -1,7 +1,7 @@
 import { RecordId } from "@sentient/db-pool";
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
-import { defineTable, unique, vector } from "./index.ts";
+import { defineAnalyzer, defineTable, index, jsonText, link, unique, vector } from "./index.ts";
 
 describe("what SurrealDB cannot keep is refused where it is described, with its path:", () => {
   test.each<[string, z.ZodType, string]>([
@@ -48,11 +48,85 @@ describe("what SurrealDB cannot keep is refused where it is described, with its 
     );
   });
 
+  test.each<[string, z.ZodObject]>([
+    ["a date for a key", z.object({ id: z.date() })],
+    ["a key that may be missing", z.object({ id: z.string().optional() })],
+    ["a link for a key", z.object({ id: link("person") })],
+    ["a field that the engine takes for code", z.object({ if: z.string() })],
+    ["a field that replaces a prototype", z.object({ ["__proto__"]: z.string() })],
+    [
+      "two that say what a field is",
+      z.object({ both: z.intersection(z.object({ x: z.int() }), z.object({ x: z.int() })) }),
+    ],
+  ])("%s", (_what, schema) => {
+    expect(() => defineTable({ name: "t", schema })).toThrow(
+      expect.objectContaining({ code: "schema.unsupported" }),
+    );
+  });
+
+  test("a field id beside another key", () => {
+    const schema = z.object({ id: z.int(), slug: z.string() });
+    expect(() => defineTable({ name: "t", schema, key: "slug" })).toThrow("the key of a row is its slug");
+  });
+
+  test.each([
+    ["a link", () => link("p>; REMOVE TABLE t; --")],
+    ["an analyzer", () => defineAnalyzer({ name: "en\nREMOVE TABLE t;", tokenizers: ["blank"] })],
+    [
+      "a filter",
+      () =>
+        defineAnalyzer({
+          name: "en",
+          tokenizers: [],
+          filters: [{ snowball: "english); REMOVE TABLE t; --" }],
+        }),
+    ],
+    [
+      "an end of an edge",
+      () => defineTable({ name: "t", schema: z.object({}), relation: { in: "a; b", out: "c" } }),
+    ],
+    [
+      "a changefeed",
+      () => defineTable({ name: "t", schema: z.object({}), changefeed: { expiry: "3d; REMOVE TABLE t" } }),
+    ],
+    [
+      "an index over nothing",
+      () =>
+        defineTable({
+          name: "t",
+          schema: z.object({ slug: z.string() }),
+          indexes: { a: index("slug.nope") },
+        }),
+    ],
+  ])("%s that is not what it says", (_what, describing) => {
+    expect(describing).toThrow(expect.objectContaining({ code: "schema.bad_table" }));
+  });
+
   test("a vector of no dimension", () => {
     expect(() => vector("v", { dimension: 0 })).toThrow(
       expect.objectContaining({ code: "schema.bad_table" }),
     );
   });
+});
+
+test("a default is a constant, or it is none of the database's", () => {
+  const { definition, gaps } = defineTable({
+    name: "t",
+    schema: z.object({
+      constant: z.int().default(3),
+      clock: z.int().default(() => Date.now()),
+      inside: z.object({ at: z.date() }).default(() => ({ at: new Date() })),
+      coded: jsonText("payloadBytes").default({ b: 1, a: 2 }),
+      link: link("p").default(new RecordId("p", "it's `q`⟩; --")),
+    }),
+  });
+  const defaults = Object.entries(definition.fields).map(([path, field]) => [path, field.default]);
+  expect(Object.fromEntries(defaults)).toEqual({
+    constant: "3",
+    coded: `'{"a":2,"b":1}'`,
+    link: "type::record('p', 'it\\'s `q`⟩; --')",
+  });
+  expect(gaps.map(({ path }) => path)).toEqual(["clock", "inside"]);
 });
 
 describe("a table", () => {
@@ -122,6 +196,28 @@ describe("a table", () => {
     });
   });
 
+  test("of edges with a key has both", () => {
+    const schema = z.object({ id: z.string(), w: z.int() });
+    const likes = defineTable({ name: "likes", schema, relation: { in: "person", out: "person" } });
+    const edge = { in: new RecordId("person", 1), out: new RecordId("person", 2), id: "a", w: 1 };
+    const row = { ...edge, id: new RecordId("likes", "a") };
+    expect(likes.serialise(edge)).toEqual(row);
+    expect(likes.parse(row)).toEqual(edge);
+  });
+
+  test.each([z.strictObject({ a: z.string() }), z.object({ a: z.string() }).catchall(z.string())])(
+    "whose schema is exact is not disturbed by the record's id",
+    (schema) => {
+      const table = defineTable({ name: "exact", schema });
+      const row = { id: new RecordId("exact", 1), a: "x" };
+      expect(table.parse(row)).toEqual(row);
+      expect(table.serialise(row)).toEqual(row);
+      expect(() => table.parse({ ...row, b: 1 })).toThrow(
+        expect.objectContaining({ code: "schema.invalid_row" }),
+      );
+    },
+  );
+
   test("refuses an integer that SurrealDB has no place for", () => {
     const table = defineTable({ name: "t", schema: z.object({ n: z.bigint() }) });
     expect(() => table.serialise({ n: 2n ** 63n })).toThrow(
@@ -138,8 +234,10 @@ describe("a table", () => {
     expect(row.name).toBe("A");
     // @ts-expect-error a field that is not there
     void row.surname;
-    // @ts-expect-error an index over a field that is not there
-    defineTable({ name: "x", schema: z.object({ a: z.string() }), indexes: { byB: unique("b") } });
+    expect(() =>
+      // @ts-expect-error an index over a field that is not there
+      defineTable({ name: "x", schema: z.object({ a: z.string() }), indexes: { byB: unique("b") } }),
+    ).toThrow("the index byB is over b, and there is no such field");
     // @ts-expect-error a value of another type
     expect(() => person.serialise({ name: 1, age: 1 })).toThrow("name");
   });

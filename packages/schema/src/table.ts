@@ -6,6 +6,7 @@ import type { TableDefinition } from "./definition.ts";
 import { describe, type Described } from "./describe.ts";
 import { SchemaError } from "./errors.ts";
 import type { Analyzer, Index } from "./index-kinds.ts";
+import { requireName } from "./literal.ts";
 import type { Gap } from "./shape.ts";
 import { fromStored, toStored } from "./storage.ts";
 
@@ -64,10 +65,10 @@ type Names<T> = T extends readonly (infer Name extends string)[] ? Name : T exte
 
 /** A value with the record's id, if the schema does not carry its key. */
 type Row<Name extends string, Value, R, K extends string> =
-  Value extends Record<K, unknown> ? Value : Value & Ends<R> & { id: RecordId<Name> };
+  Value extends Record<K, unknown> ? Value & Ends<R> : Value & Ends<R> & { id: RecordId<Name> };
 /** The same before it is written: the id may be left to the database. */
 type Draft<Name extends string, Value, R, K extends string> =
-  Value extends Record<K, unknown> ? Value : Value & Ends<R> & { id?: RecordId<Name> };
+  Value extends Record<K, unknown> ? Value & Ends<R> : Value & Ends<R> & { id?: RecordId<Name> };
 
 /** The rows of a table, as `parse` answers them. @example type Person = RowOf<typeof person>; */
 export type RowOf<T extends { parse(row: unknown): unknown }> = ReturnType<T["parse"]>;
@@ -90,29 +91,35 @@ export class Table<
   readonly #read: (value: unknown) => unknown;
   readonly #key: string | undefined;
   readonly #isRelation: boolean;
+  /** What a row has beside its schema, where the schema would not let it pass. */
+  readonly #beside: readonly string[];
   readonly #variants: Variants | undefined;
 
   /** @internal */
   constructor(options: TableOptions<Name, Schema, R, K>) {
     const { name, schema, indexes = {}, relation, key = "id" } = options;
-    this.name = requireName(name);
+    this.name = requireName(name, "a table");
     this.schema = schema;
     this.analyzers = Object.values(indexes).flatMap(({ analyzer }) => analyzer ?? []);
     this.#options = options;
-    this.#key = describe({ ...options, asserts: false }).hasKey ? key : undefined; // refuses what cannot be kept
+    this.#key = describe(options, false).hasKey ? key : undefined; // refuses what cannot be kept
     this.#isRelation = relation !== undefined;
+    this.#beside = besideSchema(schema, [
+      ...(this.#key === "id" ? [] : ["id"]),
+      ...(relation ? ["in", "out"] : []),
+    ]);
     this.#variants = schema instanceof z.ZodDiscriminatedUnion ? new Variants(schema) : undefined;
     this.#read = fromStored(schema) ?? ((value) => value);
   }
 
   /** What the database is told of it. Made when it is first asked for: a program that only runs never does. */
   get definition(): TableDefinition {
-    return (this.#described ??= describe(this.#options)).definition;
+    return (this.#described ??= describe(this.#options, true)).definition;
   }
 
   /** What zod checks and the database does not. */
   get gaps(): readonly Gap[] {
-    return (this.#described ??= describe(this.#options)).gaps;
+    return (this.#described ??= describe(this.#options, true)).gaps;
   }
 
   /**
@@ -141,21 +148,29 @@ export class Table<
    */
   readonly parse = (row: unknown): Row<Name, z.output<Schema>, R, K> => {
     const { id } = Object(row) as { id?: unknown };
-    const parsed = this.schema.safeParse(this.#read(this.#withKey(row, id)));
+    const parsed = this.schema.safeParse(this.#read(this.#inSchema(row, id)));
     if (!parsed.success)
       throw this.#invalid(
         "schema.invalid_row",
         id instanceof RecordId ? id.toString() : "a row",
         parsed.error,
       );
-    if (this.#key !== undefined) return parsed.data as never;
-    const ends = this.#isRelation ? { in: (row as Edge).in, out: (row as Edge).out } : {};
-    return { id, ...ends, ...(parsed.data as object) } as never;
+    if (this.#key !== undefined && !this.#isRelation) return parsed.data as never;
+    return {
+      ...(this.#key === undefined ? { id } : {}),
+      ...this.#ends(row),
+      ...(parsed.data as object),
+    } as never;
   };
 
-  #withKey(row: unknown, id: unknown): unknown {
-    if (this.#key === undefined || !(id instanceof RecordId)) return row;
-    return { ...(row as object), [this.#key]: id.id as unknown };
+  #inSchema(row: unknown, id: unknown): unknown {
+    const bare = withoutKeys(row, this.#beside);
+    if (this.#key === undefined || !(id instanceof RecordId)) return bare;
+    return { ...(bare as object), [this.#key]: id.id as unknown };
+  }
+
+  #ends(value: unknown): Partial<Edge> {
+    return this.#isRelation ? { in: (value as Edge).in, out: (value as Edge).out } : {};
   }
 
   /**
@@ -165,19 +180,16 @@ export class Table<
    * @example await db.query(surql`CREATE person CONTENT ${person.serialise({ name: "Ada" })}`);
    */
   readonly serialise = (value: Draft<Name, z.output<Schema>, R, K>): Record<string, unknown> => {
-    const encoded = z.safeEncode(this.#variants?.of(value) ?? this.schema, value);
+    const bare = withoutKeys(value, this.#beside);
+    const encoded = z.safeEncode(this.#variants?.of(value) ?? this.schema, bare);
     if (!encoded.success) throw this.#invalid("schema.invalid_value", "the value", encoded.error);
     const stored = this.#stored(encoded.data);
     if (this.#key !== undefined) {
       const { [this.#key]: key, ...rest } = stored;
-      return { id: new RecordId(this.name, key as never), ...rest };
+      return { id: new RecordId(this.name, key as never), ...this.#ends(value), ...rest };
     }
-    const { id, in: from, out: to } = value as { id?: unknown } & Partial<Edge>;
-    return {
-      ...(id === undefined ? {} : { id }),
-      ...(this.#isRelation ? { in: from, out: to } : {}),
-      ...stored,
-    };
+    const { id } = value as { id?: unknown };
+    return { ...(id === undefined ? {} : { id }), ...this.#ends(value), ...stored };
   };
 
   #stored(encoded: unknown): Record<string, unknown> {
@@ -206,6 +218,18 @@ export class Table<
       details: { table: this.name, issues, ...limit },
     });
   }
+}
+
+/** Those of `names` that a strict schema, or one with a catchall, would refuse or take for its own. */
+function besideSchema(schema: RowSchema, names: readonly string[]): readonly string[] {
+  const options = (schema instanceof z.ZodObject ? [schema] : schema.options) as z.ZodObject[];
+  if (options.every(({ def }) => def.catchall === undefined)) return [];
+  return names.filter((name) => !options.some(({ shape }) => name in shape));
+}
+
+function withoutKeys(value: unknown, keys: readonly string[]): unknown {
+  if (keys.length === 0 || typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(Object.entries(value).filter(([key]) => !keys.includes(key)));
 }
 
 /** The options of a union by their tag. On the way back zod tries them all, and of none says why. */
@@ -248,14 +272,6 @@ export function defineTable<
   const K extends string = "id",
 >(options: TableOptions<Name, Schema, R, K>): Table<Name, Schema, R, K> {
   return new Table(options);
-}
-
-function requireName<Name extends string>(name: Name): Name {
-  if (/^[A-Za-z_]\w{0,63}$/.test(name)) return name;
-  throw new SchemaError({
-    code: "schema.bad_table",
-    message: `${JSON.stringify(name)} is no name for a table: use letters, digits and _, at most 64, not beginning with a digit`,
-  });
 }
 
 /** Undefined where the options of a union each have one of their own, and it is asked of the whole value only. */

@@ -216,6 +216,152 @@ describe("a change keeps the rows that are there", () => {
     expect(await check(db, [before])).toEqual([]);
   });
 
+  const home = z.object({ city: z.string().default("Rome") });
+  test.each<[string, z.ZodRawShape, z.ZodRawShape, object, object, Decisions?]>([
+    [
+      "an object is renamed that has defaults in it",
+      { a: home },
+      { b: home },
+      { a: { city: "Paris" } },
+      { b: { city: "Paris" } },
+      { rename: { "person.a": "person.b" } },
+    ],
+    [
+      "an object can no longer be null",
+      { a: home.nullable() },
+      { a: home },
+      { a: { city: "Paris" } },
+      { a: { city: "Paris" } },
+    ],
+    [
+      "an object can be null",
+      { a: home },
+      { a: home.nullable() },
+      { a: { city: "Paris" } },
+      { a: { city: "Paris" } },
+    ],
+    [
+      "a record becomes an object",
+      { a: z.record(z.string(), z.string()) },
+      { a: home },
+      { a: { city: "Paris" } },
+      { a: { city: "Paris" } },
+    ],
+    [
+      "an object becomes a record",
+      { a: home },
+      { a: z.record(z.string(), z.string()) },
+      { a: { city: "Paris" } },
+      { a: { city: "Paris" } },
+    ],
+    [
+      "an open object becomes one that can be null",
+      { a: z.looseObject({ city: z.string() }) },
+      { a: z.looseObject({ city: z.string() }).nullable() },
+      { a: { city: "Paris", x: 1 } },
+      { a: { city: "Paris", x: 1 } },
+    ],
+    [
+      "a filled field has a value",
+      { a: z.string().optional() },
+      { a: z.string() },
+      { a: "kept" },
+      { a: "kept" },
+      { fill: { "person.a": "'x'" } },
+    ],
+    [
+      "a field that may be missing gets a default",
+      { a: z.string().optional() },
+      { a: z.string().default("x") },
+      {},
+      { a: "x" },
+    ],
+    [
+      "what may be null gets a default",
+      { a: z.string().nullish() },
+      { a: z.string().nullable().default("x") },
+      { a: null },
+      { a: null },
+    ],
+    ["a new object has only what has defaults", {}, { a: home }, {}, { a: { city: "Rome" } }],
+    [
+      "a new field stands in what may be missing",
+      { o: z.object({ c: z.int() }).optional() },
+      { o: z.object({ c: z.int(), d: z.int().default(7) }).optional() },
+      { o: { c: 1 } },
+      { o: { c: 1, d: 7 } },
+    ],
+    [
+      "nothing is made for the sake of a field in it",
+      { o: z.object({ c: z.int() }).optional() },
+      { o: z.object({ c: z.int(), d: z.int() }).optional() },
+      {},
+      {},
+      { fill: { "person.o.d": "7" } },
+    ],
+    [
+      "a field is moved out of an object",
+      { o: z.object({ c: z.int(), d: z.int() }) },
+      { o: z.object({ c: z.int() }), d: z.int() },
+      { o: { c: 1, d: 2 } },
+      { o: { c: 1 }, d: 2 },
+      { rename: { "person.o.d": "person.d" } },
+    ],
+  ])("where %s", async (_what, before, after, row, then, decisions) => {
+    const { db, to } = await following();
+    await to([person(before)]);
+    await db.query(surql`CREATE person:1 CONTENT ${row}`);
+    await to([person(after)], decisions);
+    const [{ id: _id, ...kept }] = (await rows(db)) as [Record<string, unknown>];
+    expect(kept).toEqual(then);
+  });
+
+  test("a table that is opened keeps what it has, and one that is closed asks each row", async () => {
+    const { db, folder, to } = await following();
+    const open = defineTable({
+      name: "person",
+      schema: z.looseObject({ a: z.string(), lang: z.string().default("en") }),
+    });
+    await to([person({ a: z.string(), b: z.int() })]);
+    await db.query(surql`CREATE person CONTENT { a: "x", b: 1 }`);
+    await to([open]);
+    await db.query(surql`CREATE person CONTENT { a: "y", c: 1, lang: "de" }`);
+    expect((await rows(db)).map(({ lang }) => String(lang)).toSorted()).toEqual(["de", "en"]);
+    await generate({ folder, tables: [person({ a: z.string(), lang: z.string() })], decisions: {} });
+    await expect(migrate(db, { migrations: await readMigrations(folder) })).rejects.toMatchObject({
+      code: "schema.migration_failed",
+    });
+  });
+
+  test("a key of another type is asked of each record", async () => {
+    const { db, folder, to } = await following();
+    await to([person({ id: z.string().max(3), n: z.int() })]);
+    await db.query(surql`CREATE person:abc SET n = 1`);
+    await to([person({ id: z.string().max(4), n: z.int() })]);
+    await generate({ folder, tables: [person({ id: z.int(), n: z.int() })] });
+    await expect(migrate(db, { migrations: await readMigrations(folder) })).rejects.toThrow(
+      "person has records whose keys do not fit",
+    );
+  });
+
+  test("an empty table may become one of edges", async () => {
+    const { db, to } = await following();
+    const node = defineTable({ name: "node", schema: z.object({}) });
+    await to([node, defineTable({ name: "likes", schema: z.object({ at: z.date() }) })]);
+    await to([
+      node,
+      defineTable({
+        name: "likes",
+        schema: z.object({ at: z.date() }),
+        relation: { in: "node", out: "node" },
+      }),
+    ]);
+    const id = await db.query(
+      surql`RELATE (CREATE ONLY node)->likes->(CREATE ONLY node) SET at = time::now() RETURN VALUE id`,
+    );
+    expect(id).toHaveLength(1);
+  });
+
   test("a table is dropped when one says so, and renamed by copying unless something links to it", async () => {
     const { db, folder, to } = await following();
     const note = (name: string) => defineTable({ name, schema: z.object({ text: z.string() }) });
@@ -312,6 +458,8 @@ describe("what could lose data is asked", () => {
   test.each<[string, Decisions]>([
     ["drops what is there", { drop: ["person.name", "person.old"] }],
     ["renames to what is there already", { rename: { "person.old": "person.name" } }],
+    ["renames into another table", { rename: { "person.old": "other.new" } }],
+    ["gives two things one name", { rename: { "person.old": "person.x", "person.name": "person.x" } }],
     ["fills what did not change", { drop: ["person.old"], fill: { "person.name": "'x'" } }],
   ])("a decision that %s is refused", async (_what, decisions) => {
     const { folder, to } = await following();
@@ -378,6 +526,45 @@ describe("the folder", () => {
       code: "schema.bad_folder",
       message: `the folder of migrations ${folder} cannot be used: not a directory`,
     });
+  });
+
+  test("does not mind in which order things are described", async () => {
+    const { folder, to } = await following();
+    const other = defineTable({ name: "other", schema: z.object({}) });
+    await to([person({ a: z.string(), b: z.int() }), other]);
+    const turned = [other, person({ b: z.int(), a: z.string() })];
+    expect(await isGenerated({ folder, tables: turned })).toBe(true);
+    expect(await generate({ folder, tables: turned })).toBeUndefined();
+  });
+
+  test("takes no name that it could not read again", async () => {
+    const { folder } = await following();
+    await expect(generate({ folder, tables: [person({})], name: "2024_x" })).rejects.toMatchObject({
+      code: "schema.bad_migration",
+    });
+    expect(await readdir(folder)).toEqual([]);
+  });
+
+  test("holds nothing but what it says, whatever things are called", async () => {
+    const { folder, db, to } = await following();
+    const nasty = 'it\'s; "q" `b`\n--x\u2028\u0085{ } $v \\ ⟨⟩ /* //';
+    const table = defineTable({
+      name: "constructor",
+      schema: z.object({
+        [nasty]: z
+          .enum([nasty, "none"])
+          .default(nasty as never)
+          .describe(nasty),
+        toString: z.literal(nasty),
+        o: z.object({ [nasty]: z.string().startsWith(nasty).optional() }).refine(() => true),
+      }),
+      comment: nasty,
+    });
+    await to([defineTable({ name: "toString", schema: z.object({}) }), table]);
+    const value = { [nasty]: nasty, toString: nasty, o: { [nasty]: `${nasty}!` } };
+    const row = await db.query(surql`CREATE ONLY constructor CONTENT ${table.serialise(value as never)}`);
+    expect(table.parse(row)).toMatchObject(value);
+    expect(await isGenerated({ folder, tables: [table] })).toBe(false);
   });
 
   test("writes the same text for the same tables", async () => {

@@ -210,6 +210,13 @@ export const corpus: Record<string, Example> = {
   "default made anew": { schema: z.date().default(() => new Date()), valid: [new Date(5)], invalid: ["x"] },
   "not optional": { schema: z.string().optional().nonoptional(), valid: ["x"], invalid: [null] },
   catch: { schema: z.int().catch(3), valid: [1], invalid: [] },
+  "what may be undefined": {
+    schema: z.union([z.string(), z.undefined()]),
+    valid: ["x", undefined],
+    invalid: [1],
+  },
+  "anything, nothing too": { schema: z.unknown(), valid: [undefined, 1], invalid: [] },
+  nothing: { schema: z.undefined(), valid: [undefined], invalid: [1] },
   // lists
   array: { schema: z.array(z.string().max(2)), valid: [[], ["a", "bc"]], invalid: [["abc"], [1], "a"] },
   "array of 1 to 2": {
@@ -226,6 +233,16 @@ export const corpus: Record<string, Example> = {
     schema: z.array(z.object({ n: z.int().min(1), t: z.string().max(1).optional() })),
     valid: [[{ n: 1 }, { n: 2, t: "x" }]],
     invalid: [[{ n: 0 }], [{ n: 1, t: "xx" }], [{ t: "x" }]],
+  },
+  "array of what may be missing": {
+    schema: z.array(z.string().max(2).optional()),
+    valid: [[undefined, "ab"], []],
+    invalid: [["abc"]],
+  },
+  "array of what may be null or missing": {
+    schema: z.array(z.int().min(2).nullish()),
+    valid: [[undefined, null, 2]],
+    invalid: [[1]],
   },
   set: {
     schema: z.set(z.int().min(1)),
@@ -310,7 +327,53 @@ export const corpus: Record<string, Example> = {
     valid: [{ a: 1, b: "x" }],
     invalid: [{ a: 1 }, { b: "x" }],
   },
+  "record or nothing": {
+    schema: z.record(z.string(), z.string().max(3)).nullable(),
+    valid: [null, { a: "x" }],
+    invalid: [1],
+    onParse: [{ a: 5 }],
+  },
+  "loose record": {
+    schema: z.looseRecord(z.string().regex(/^a/), z.int()),
+    valid: [{ a: 1, b: "x" }],
+    invalid: [1],
+    onParse: [{ a: "x" }],
+  },
   // either, or
+  "anything in a list, or an object": {
+    schema: z.union([z.array(z.unknown()), z.object({ a: z.int() })]),
+    valid: [[1, { b: [2] }], { a: 1 }],
+    invalid: ["x"],
+    onParse: [{ a: "x" }],
+  },
+  "a big number, nothing, or text": {
+    schema: z.union([z.bigint().nullable(), z.string().max(2)]),
+    valid: [5n, null, "ab"],
+    invalid: [true, "abc"],
+  },
+  "big numbers within": {
+    schema: (() => {
+      const Node = z.object({
+        n: z.bigint(),
+        get next() {
+          return Node.optional();
+        },
+      }) as z.ZodType;
+      return Node;
+    })(),
+    valid: [{ n: 1n, next: { n: 2n } }],
+    invalid: [{ n: "x" }],
+  },
+  "big numbers at the end": {
+    schema: z.tuple([z.string()], z.bigint()),
+    valid: [["a", 1n, 2n]],
+    invalid: [1],
+  },
+  "bounds beyond what there is": {
+    schema: z.object({ d: z.date().max(new Date(8.64e15)), b: z.bigint().max(10n ** 30n) }),
+    valid: [{ d: new Date(0), b: 1n }],
+    invalid: [{ d: "x", b: 1 }],
+  },
   "text or number": {
     schema: z.union([z.string().max(2), z.int().min(5)]),
     valid: ["ab", 5],
