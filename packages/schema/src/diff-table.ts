@@ -240,6 +240,6 @@ function without(kinds: readonly string[], kind: string): string[] {
   return kinds.filter((each) => each !== kind);
 }
 
-export function same(a: unknown, b: unknown): boolean {
+function same(a: unknown, b: unknown): boolean {
   return JSON.stringify(a) === JSON.stringify(b);
 }
