@@ -30,8 +30,8 @@ export interface TableOptions<
   key?: K & KeysOf<z.output<Schema>>;
   indexes?: Record<string, Index<Path<Schema>> & { analyzer?: Analyzer }>;
   /**
-   * Whether the database asserts what zod checks besides types; true if left out. An ASSERT costs 20 to 60 µs a row, so a
-   * table that is written thousands of times a second has its rows checked in code alone.
+   * Whether the database asserts what zod checks besides types; true if left out. An ASSERT costs tens of
+   * microseconds a row, so a table that is written thousands of times a second has its rows checked in code alone.
    */
   asserts?: boolean;
   /** Makes it a table of edges, for `RELATE`: what the ends of an edge may be. */
