@@ -3,7 +3,8 @@ import { freshNames } from "@sentient/testkit";
 import * as fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
-import { matches, PROPERTIES, SHRUNK } from "../src/pattern.ts";
+import { PROPERTIES, SHRUNK } from "../src/char-set.ts";
+import { matches } from "../src/pattern.ts";
 
 let db: Database;
 beforeAll(async () => void (db = await openDatabase({ url: "mem://", ...freshNames() })));
