@@ -55,7 +55,8 @@ function addField(
   const isAny = kinds.some(isOpenList);
   if (isAny && kinds.some((kind) => /<.*>/.test(kind)))
     gaps.push({ path, what: "what is in the lists of the list" });
-  if (!apart && holdsRecord(shape)) gaps.push({ path, what: "the values of the records in it" });
+  if (!apart && holdsRecord(shape))
+    gaps.push({ path, what: "what is in the records and open objects in it" });
   const isFlexible = !isAny && (apart ? shape.open : kinds.includes("object"));
   const assert = assertOf(apart ? { ...shape, fields: new Map() } : shape, isAny ? kinds : []);
   definitions[path] = {

@@ -34,6 +34,11 @@ export function describe(options: Options, full: boolean): Described {
   const gaps: Gap[] = [];
   const { fields, open } = rowShape(schema, gaps, full);
   const id = fields.get(key);
+  if (id && schema._zod.def.type === "union" && schema._zod.def.discriminator === key)
+    throw unsupported(
+      key,
+      "what tells the rows apart cannot be their key, which the conditions of a row do not see",
+    );
   fields.delete(key);
   requireNames(fields.keys(), key);
   const described = {

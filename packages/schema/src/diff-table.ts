@@ -16,6 +16,13 @@ type Fields = TableDefinition["fields"];
 /** What a table of edges has from the start, and no row was given by hand. */
 const ENDS = new Set(["in", "out"]);
 
+interface Assignment {
+  path: string;
+  value: string;
+}
+
+// SET looks at each row as it was, and assigns in the order it is written in: what a thing stands in comes first, and
+// what is taken away comes last.
 export class TableChange {
   readonly questions: string[] = [];
   readonly notes: string[] = [];
@@ -27,7 +34,8 @@ export class TableChange {
   readonly #decided: Decided;
   readonly #removals: string[] = [];
   readonly #definitions: string[] = [];
-  readonly #assignments: string[] = [];
+  readonly #assignments: Assignment[] = [];
+  readonly #clears: string[] = [];
   /** Definitions for which rows have to be changed first. */
   readonly #afterwards: string[] = [];
   /** Whether rows that exist may not fit any more, and are looked at. */
@@ -45,12 +53,18 @@ export class TableChange {
       if (!known) this.#newField(path, field);
       else if (!same(known, field)) this.#changedField(path, known, field);
     }
+    this.#loosenParents();
     this.#changeIndexes();
   }
 
   /** In the order they have to run in. */
   get statements(): string[] {
-    const set = this.#assignments.length > 0 ? ` SET ${this.#assignments.join(", ")}` : "";
+    const assignments = this.#assignments.toSorted((a, b) => depthOf(a.path) - depthOf(b.path));
+    const sets = [
+      ...assignments.map(({ path, value }) => `${path} = ${value}`),
+      ...this.#clears.map((path) => `${path} = NONE`),
+    ];
+    const set = sets.length > 0 ? ` SET ${sets.join(", ")}` : "";
     // One statement for all rows: it changes them where it must, and checks them all.
     const rows = this.#touched ? [`UPDATE ${nameText(this.#name)}${set} RETURN NONE;`] : [];
     return [...this.#removals, ...this.#definitions, ...rows, ...this.#afterwards];
@@ -74,67 +88,89 @@ export class TableChange {
   #goneField(path: string): void {
     const full = `${this.#name}.${path}`;
     this.#removals.push(...removeFieldTexts(this.#name, path, this.#before.fields[path]!));
-    if (path === "id" || path.endsWith("*") || this.#stays(path)) return;
+    if (path === "id" || path.endsWith("*")) return;
+    const place = this.#placeNow(path);
     const to = this.#decided.renamed(full);
-    if (to !== undefined) this.#moveField(path, to);
-    else if (this.#decided.mayDrop(full)) {
-      this.#assignments.push(`${path} = NONE`);
-      this.#touched = true;
+    if (to !== undefined) {
+      this.#requireNew(path, to);
+      this.names.push(`rename_${this.#name}_${path}`);
+      if (place !== undefined) this.#clear(place);
+    } else if (this.#decided.mayDrop(full)) {
       this.names.push(`drop_${this.#name}_${path}`);
-    } else {
+      if (place !== undefined) this.#clear(place);
+    } else if (place !== undefined && !this.#mayStay(place)) {
       this.questions.push(
         `${full} is gone: --drop ${full}, or --rename ${full}=${this.#name}.<its new name>`,
       );
     }
   }
 
-  /** Whether what it stood in is gone or renamed itself, or may hold it without a definition of its own. */
-  #stays(path: string): boolean {
-    const parent = parentOf(path, this.#before.fields);
-    if (parent === undefined) return isOpen(this.#after);
-    const now = own(this.#after.fields, parent);
-    return !now || !isClosedObject(now);
+  #clear(path: string): void {
+    this.#clears.push(path);
+    this.#touched = true;
   }
 
-  #moveField(path: string, target: string): void {
-    const to = target.slice(this.#name.length + 1);
-    if (
-      !target.startsWith(`${this.#name}.`) ||
-      !own(this.#after.fields, to) ||
-      own(this.#before.fields, to)
-    ) {
-      throw doesNotApply(
-        `--rename ${this.#name}.${path}=${target}`,
-        `the new name is that of a new field of ${this.#name}, and begins with ${this.#name}.`,
-      );
+  /** Where it is when all is moved, unless somebody says otherwise; undefined if it goes with what it stood in. */
+  #placeNow(path: string): string | undefined {
+    for (const parent of parentsOf(path, this.#before.fields).toReversed()) {
+      if (own(this.#after.fields, parent)) break;
+      const moved = this.#decided.renames.get(`${this.#name}.${parent}`);
+      return moved && moved.slice(this.#name.length + 1) + path.slice(parent.length);
     }
-    this.#assignments.push(`${to} = ${path}`, `${path} = NONE`);
-    this.#touched = true;
-    this.names.push(`rename_${this.#name}_${path}`);
+    return path;
+  }
+
+  /** Whether it has a definition there, or what it stands in may hold it without one. */
+  #mayStay(place: string): boolean {
+    if (own(this.#after.fields, place)) return true;
+    const parent = parentOf(place, this.#after.fields);
+    return parent === undefined ? isOpen(this.#after) : !isClosedObject(this.#after.fields[parent]!);
+  }
+
+  #requireNew(path: string, target: string): void {
+    const to = target.slice(this.#name.length + 1);
+    const isNew = own(this.#after.fields, to) && !own(this.#before.fields, to);
+    if (target.startsWith(`${this.#name}.`) && isNew) return;
+    throw doesNotApply(
+      `--rename ${this.#name}.${path}=${target}`,
+      `the new name is that of a new field of ${this.#name}, and begins with ${this.#name}.`,
+    );
   }
 
   #newField(path: string, field: FieldDefinition): void {
     this.names.push(`add_${this.#name}_${path}`);
     if (path === "id") return this.#keyField(field, "new");
-    const comes = this.#comesFrom(path);
+    const source = this.#sourceOf(path);
+    const known = source === path ? undefined : own(this.#before.fields, source);
     const given = this.#decided.fillOf(`${this.#name}.${path}`);
-    const fill = given ?? (comes || isOptional(field) || path.includes("*") ? undefined : defaultOf(field));
+    const asked = !isOptional(field) && !path.includes("*") && (!known || isOptional(known));
+    const fill = given ?? (asked ? defaultOf(field) : undefined);
+    const isMoved = this.#decided.nameBefore(`${this.#name}.${path}`) !== undefined;
     if (fill !== undefined) this.#fillMissing(path, fill);
-    this.#define(path, field, comes || fill !== undefined, this.#isBorn(path) ? "changed" : "new");
-    if (isOptional(field)) return;
-    this.#touched = true;
-    if (!comes && fill === undefined && !this.#mayBeAbsent(path))
+    else if (isMoved) this.#assignments.push({ path, value: source });
+    const needsRows = isMoved || known !== undefined || fill !== undefined;
+    this.#define(path, field, needsRows, this.#isBorn(path) ? "changed" : "new");
+    if (!isOptional(field) || this.#mayBeThere(path)) this.#touched = true;
+    if (asked && fill === undefined && !this.#mayBeAbsent(path))
       this.notes.push(
         `${this.#name}.${path} is new and required: rows that exist need a value (--fill ${this.#name}.${path}=<expression>), or this fails where there are any`,
       );
   }
 
-  /** Whether it was there under another name, or in what has another name now. (SET looks at each row as it was.) */
-  #comesFrom(path: string): boolean {
-    return [path, ...parentsOf(path, this.#after.fields)].some((part) => {
-      const before = this.#decided.nameBefore(`${this.#name}.${part}`)?.slice(this.#name.length + 1);
-      return before !== undefined && own(this.#before.fields, before + path.slice(part.length)) !== undefined;
-    });
+  /** What it was called, or stood in: the row as it was has it there. */
+  #sourceOf(path: string): string {
+    for (const part of [path, ...parentsOf(path, this.#after.fields).toReversed()]) {
+      const before = this.#decided.nameBefore(`${this.#name}.${part}`);
+      if (before?.startsWith(`${this.#name}.`))
+        return before.slice(this.#name.length + 1) + path.slice(part.length);
+    }
+    return path;
+  }
+
+  /** Whether rows may have something there that was never defined. */
+  #mayBeThere(path: string): boolean {
+    const parent = parentOf(path, this.#before.fields);
+    return parent === undefined ? isOpen(this.#before) : !isClosedObject(this.#before.fields[parent]!);
   }
 
   /** Whether the engine has defined it already. */
@@ -153,29 +189,54 @@ export class TableChange {
 
   #changedField(path: string, known: FieldDefinition, field: FieldDefinition): void {
     if (path === "id") return this.#keyField(field, "changed");
-    const fill = this.#decided.fillOf(`${this.#name}.${path}`);
-    const onlyRequires = isWithin(without(known.type, "none"), field.type);
-    const missing = fill ?? (isOptional(known) && !isOptional(field) ? field.default : undefined);
-    if (onlyRequires && missing !== undefined) this.#fillMissing(path, missing);
-    else if (fill !== undefined) this.#assignments.push(`${path} = ${fill}`);
-    const needsRows = fill !== undefined || missing !== undefined;
-    this.#define(path, field, needsRows, "changed");
+    const given = this.#decided.fillOf(`${this.#name}.${path}`);
+    const missing = isOptional(known) && !isOptional(field) ? field.default : undefined;
+    if (given !== undefined) this.#fillUnfit(path, given, known, field);
+    else if (missing !== undefined) this.#fillMissing(path, missing);
+    this.#define(path, field, given !== undefined || missing !== undefined, "changed");
     const items = itemPaths(path, field);
     for (const item of itemPaths(path, known))
       if (!items.includes(item) && !own(this.#after.fields, item))
         this.#definitions.push(`REMOVE FIELD IF EXISTS ${item} ON ${nameText(this.#name)};`);
     const isNarrower = !isWithin(known.type, field.type) || (known.flexible && !field.flexible);
     const asksMore = field.assert !== undefined && field.assert !== known.assert;
-    if (needsRows || isNarrower || asksMore) this.#touched = true;
+    if (isNarrower || asksMore) this.#touched = true;
   }
 
   /** Rows that have a value keep it, and what is not there is not made for the sake of a field in it. */
   #fillMissing(path: string, value: string): void {
+    const source = this.#sourceOf(path);
     const parents = parentsOf(path, this.#after.fields).filter((parent) =>
       isOptional(this.#after.fields[parent]!),
     );
-    const guards = [...parents.map((parent) => `${parent} != NONE`), `${path} = NONE`];
-    this.#assignments.push(`${path} = IF ${guards.join(" AND ")} { ${value} } ELSE { ${path} }`);
+    const guards = [...parents.map((parent) => `${this.#sourceOf(parent)} != NONE`), `${source} = NONE`];
+    this.#assignments.push({ path, value: `IF ${guards.join(" AND ")} { ${value} } ELSE { ${source} }` });
+  }
+
+  /** Rows whose value fits keep it, if that can be told; where another type is asked for, all get a new one. */
+  #fillUnfit(path: string, value: string, known: FieldDefinition, field: FieldDefinition): void {
+    const kinds = without(field.type, "none");
+    const isSame = same(without(known.type, "none"), kinds);
+    if (isSame && field.assert === known.assert) return this.#fillMissing(path, value);
+    const canTell = isSame || (kinds.every((kind) => SIMPLE.test(kind)) && sharesKind(known.type, kinds));
+    if (!canTell) return void this.#assignments.push({ path, value });
+    const types = isSame ? `${path} != NONE` : `(${kinds.map((kind) => isOfKind(kind, path)).join(" OR ")})`;
+    const fits = [types, field.assert?.replaceAll("$value", () => path)].filter((part) => part !== undefined);
+    this.#assignments.push({ path, value: `IF ${fits.join(" AND ")} { ${path} } ELSE { ${value} }` });
+  }
+
+  /** What is READONLY lets nothing in it change either. */
+  #loosenParents(): void {
+    const changed = [...this.#assignments.map(({ path }) => path), ...this.#clears];
+    const parents = new Set(changed.flatMap((path) => parentsOf(path, this.#after.fields)));
+    for (const parent of parents) {
+      const field = this.#after.fields[parent]!;
+      const isOpened = this.#afterwards.some((text) => text.includes(` ${parent} ON `));
+      if (!field.readonly || isOpened || !own(this.#before.fields, parent)) continue;
+      const { readonly: _readonly, ...open } = field;
+      this.#definitions.push(defineFieldText(this.#name, parent, open, "changed"));
+      this.#afterwards.push(defineFieldText(this.#name, parent, field, "changed"));
+    }
   }
 
   /** The key of a record never changes, and an UPDATE does not look at it. */
@@ -190,7 +251,7 @@ export class TableChange {
     if (rules.length === 0) return;
     const table = nameText(this.#name);
     const said = stringText(`${this.#name} has records whose keys do not fit`);
-    this.#definitions.push(
+    this.#afterwards.push(
       `IF count((SELECT VALUE id FROM ${table} WHERE !(${rules.join(" AND ")}))) > 0 { THROW ${said} };`,
     );
   }
@@ -204,6 +265,21 @@ export class TableChange {
     this.#definitions.push(defineFieldText(this.#name, path, open, how));
     this.#afterwards.push(defineFieldText(this.#name, path, field, "changed"));
   }
+}
+
+/** Kinds that a test tells apart for certain. */
+const SIMPLE = /^(?:null|string|int|float|bool|datetime|duration|decimal|uuid|bytes|true|false|'.*|-?\d.*)$/;
+
+/** Whether a row may have a value that fits already: of the same kind, or of a kind that a literal is of. */
+function sharesKind(known: readonly string[], kinds: readonly string[]): boolean {
+  return (
+    known.includes("any") ||
+    kinds.some((kind) => known.includes(kind) || (kind.startsWith("'") && known.includes("string")))
+  );
+}
+
+function depthOf(path: string): number {
+  return path.split(".").length;
 }
 
 function parentOf(path: string, fields: Fields): string | undefined {

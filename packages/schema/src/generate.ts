@@ -141,6 +141,13 @@ async function readSnapshot(folder: string): Promise<Pick<Snapshot, "number" | "
   const text = await usable(folder, orMissing(readFile(join(folder, SNAPSHOT), "utf8"), undefined));
   if (text === undefined && last === 0) return { number: 0, definitions: NO_DEFINITIONS };
   const { number, definitions, previous } = parsed(text) ?? { number: -1 };
+  const numbers = new Set(files.map(numberOf));
+  const hole = Array.from({ length: last }, (_, i) => i + 1).find((each) => !numbers.has(each));
+  if (hole !== undefined)
+    throw new SchemaError({
+      code: "schema.bad_snapshot",
+      message: `${folder} has no migration ${hole} and later ones: bring it back, or give those the numbers that follow`,
+    });
   if (number === last + 1 && previous) return { number: last, definitions: previous };
   // A data migration is written by hand, changes no definition, and so leaves the snapshot behind.
   const isOfOthers = files.some((file) => numberOf(file) > number && file.endsWith(".surql"));

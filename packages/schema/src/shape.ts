@@ -10,7 +10,7 @@ import type * as core from "zod/v4/core";
 import { checkConditions, patternConditions, type Condition } from "./checks.ts";
 import { SchemaError } from "./errors.ts";
 import { keyText, literalText, nameText } from "./literal.ts";
-import { fromStored, toStored } from "./storage.ts";
+import { holdsBigint, toStored } from "./storage.ts";
 
 /** Something zod checks and the database does not. */
 export interface Gap {
@@ -291,10 +291,11 @@ function list(schema: core.$ZodArray | core.$ZodSet, at: Walk): Shape {
   return { kinds, conditions, holdsRecord: holdsRecord(item) };
 }
 
-/** Whether a record is in it: its values can be checked only where it is a field of its own. */
-export function holdsRecord({ holdsRecord: known, values, fields }: Shape): boolean {
-  const own = values !== undefined && typeText(values.kinds) !== "any";
-  return known || own || [...(fields?.values() ?? [])].some(holdsRecord);
+/** Whether a record or an open object is in it: what these hold can be checked only where they are fields of their own. */
+export function holdsRecord({ holdsRecord: known, values, fields = new Map(), open }: Shape): boolean {
+  const isRecord = values !== undefined && typeText(values.kinds) !== "any";
+  const isOpen = open === true && fields.size > 0;
+  return known || isRecord || isOpen || [...fields.values()].some(holdsRecord);
 }
 
 function tuple(schema: core.$ZodTuple, at: Walk): Shape {
@@ -322,7 +323,7 @@ function union(schema: core.$ZodUnion, at: Walk): Shape {
   const conditions = conditionsOf(schema, at);
   for (const [i, option] of options.entries()) {
     const base = baseTest(option, options.toSpliced(i, 1));
-    if (!base && !def.discriminator && fromStored(def.options[i]!))
+    if (!base && !def.discriminator && holdsBigint(def.options[i]!))
       throw unsupported(
         at,
         "a bigint cannot be told from a number once it is stored",

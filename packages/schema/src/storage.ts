@@ -182,7 +182,7 @@ function ofBoth(left: FromStored, right: FromStored): FromStored {
   return (value) => right(left(value));
 }
 
-/** With a tag the option is known; without one a number becomes a bigint only where no option takes numbers. */
+/** With a tag the option is known; without one it is the first that takes the value, as it is or as it would be read. */
 function ofUnion(
   { options, discriminator }: core.$ZodUnionDef & { discriminator?: string },
   inner: (schema: z.core.$ZodType) => FromStored,
@@ -197,8 +197,38 @@ function ofUnion(
     });
     return (value) => (isObject(value) ? (byTag.get(value[discriminator])?.(value) ?? value) : value);
   }
-  const whole = readers.filter((read) => read !== undefined);
-  return (value) => whole.reduce((read, each) => (Object.is(read, value) ? each(read) : read), value);
+  return (value) => {
+    if (options.some((option) => safeParse(option, value).success)) return value;
+    const reads = readers.map((read) => (read ? read(value) : value));
+    return reads.find((read, i) => safeParse(options[i]!, read).success) ?? value;
+  };
+}
+
+/** Whether a bigint stands anywhere in it, which is a number once it is stored. */
+export function holdsBigint(schema: z.core.$ZodType, seen = new Set<z.core.$ZodType>()): boolean {
+  if (seen.has(schema)) return false;
+  seen.add(schema);
+  const { def } = schema._zod as core.$ZodTypes["_zod"];
+  const parts = partsOf(def as unknown as Record<string, unknown>);
+  return def.type === "bigint" || parts.some((part) => holdsBigint(part, seen));
+}
+
+/** The schemas that a schema is made of, wherever its definition keeps them. */
+function partsOf(def: Record<string, unknown>): z.core.$ZodType[] {
+  const { shape, getter, items, options, ...rest } = def;
+  const many = [
+    ...Object.values(shape ?? {}),
+    ...((items ?? []) as unknown[]),
+    ...((options ?? []) as unknown[]),
+    ...Object.entries(rest).flatMap(([name, value]) =>
+      name === "defaultValue" || name === "catchValue" ? [] : [value],
+    ),
+    typeof getter === "function" ? (getter as () => unknown)() : undefined,
+  ];
+  return many.filter(
+    (each): each is z.core.$ZodType =>
+      typeof each === "object" && each !== null && "_zod" in each && "def" in (each._zod as object),
+  );
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

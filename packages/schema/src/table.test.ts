@@ -64,6 +64,14 @@ describe("what SurrealDB cannot keep is refused where it is described, with its 
     );
   });
 
+  test("what tells rows apart for their key", () => {
+    const schema = z.discriminatedUnion("t", [
+      z.object({ t: z.literal("a") }),
+      z.object({ t: z.literal("b") }),
+    ]);
+    expect(() => defineTable({ name: "t", schema, key: "t" })).toThrow("cannot be their key");
+  });
+
   test("a field id beside another key", () => {
     const schema = z.object({ id: z.int(), slug: z.string() });
     expect(() => defineTable({ name: "t", schema, key: "slug" })).toThrow("the key of a row is its slug");

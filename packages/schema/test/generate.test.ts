@@ -307,6 +307,141 @@ describe("a change keeps the rows that are there", () => {
       { o: { c: 1 }, d: 2 },
       { rename: { "person.o.d": "person.d" } },
     ],
+    [
+      "a renamed field has a value, and a fill",
+      { a: z.string().optional() },
+      { b: z.string() },
+      { a: "kept" },
+      { b: "kept" },
+      { rename: { "person.a": "person.b" }, fill: { "person.b": "'filled'" } },
+    ],
+    [
+      "a renamed field has none, and a fill",
+      { a: z.string().optional() },
+      { b: z.string() },
+      {},
+      { b: "filled" },
+      { rename: { "person.a": "person.b" }, fill: { "person.b": "'filled'" } },
+    ],
+    [
+      "a renamed field has none, and a default",
+      { a: z.string().optional() },
+      { b: z.string().default("d") },
+      {},
+      { b: "d" },
+      { rename: { "person.a": "person.b" } },
+    ],
+    [
+      "a field in a renamed object has a fill",
+      { a: z.object({ x: z.string().optional() }) },
+      { b: z.object({ x: z.string() }) },
+      { a: { x: "kept" } },
+      { b: { x: "kept" } },
+      { rename: { "person.a": "person.b" }, fill: { "person.b.x": "'filled'" } },
+    ],
+    [
+      "a field is moved into a new object",
+      { y: z.string().optional() },
+      { a: z.object({ y: z.string().optional() }) },
+      { y: "s" },
+      { a: { y: "s" } },
+      { rename: { "person.y": "person.a.y" } },
+    ],
+    [
+      "a required field is moved into a new object",
+      { y: z.string() },
+      { a: z.object({ x: z.int().default(1), y: z.string() }) },
+      { y: "s" },
+      { a: { x: 1, y: "s" } },
+      { rename: { "person.y": "person.a.y" } },
+    ],
+    [
+      "an enum has fewer values",
+      { a: z.enum(["x", "y", "z"]) },
+      { a: z.enum(["x", "y"]) },
+      { a: "y" },
+      { a: "y" },
+      { fill: { "person.a": "'x'" } },
+    ],
+    [
+      "an enum has lost the value",
+      { a: z.enum(["x", "y", "z"]) },
+      { a: z.enum(["x", "y"]) },
+      { a: "z" },
+      { a: "x" },
+      { fill: { "person.a": "'x'" } },
+    ],
+    [
+      "a number has to be larger, and is",
+      { a: z.int() },
+      { a: z.int().min(3) },
+      { a: 5 },
+      { a: 5 },
+      { fill: { "person.a": "3" } },
+    ],
+    [
+      "a number has to be larger, and is not",
+      { a: z.int() },
+      { a: z.int().min(3) },
+      { a: 1 },
+      { a: 3 },
+      { fill: { "person.a": "3" } },
+    ],
+    [
+      "a text becomes one of some, and is",
+      { a: z.string() },
+      { a: z.enum(["x", "y"]) },
+      { a: "y" },
+      { a: "y" },
+      { fill: { "person.a": "'x'" } },
+    ],
+    [
+      "an object that may be missing is renamed and grows",
+      { a: z.object({ x: z.int() }).optional() },
+      { b: z.object({ x: z.int(), z: z.int().default(1) }).optional() },
+      { a: { x: 5 } },
+      { b: { x: 5, z: 1 } },
+      { rename: { "person.a": "person.b" } },
+    ],
+    [
+      "a readonly object grows",
+      { a: z.object({ x: z.int() }).readonly() },
+      { a: z.object({ x: z.int(), y: z.int().default(4) }).readonly() },
+      { a: { x: 1 } },
+      { a: { x: 1, y: 4 } },
+    ],
+    [
+      "a readonly object shrinks",
+      { a: z.object({ x: z.int(), y: z.int() }).readonly() },
+      { a: z.object({ x: z.int() }).readonly() },
+      { a: { x: 1, y: 4 } },
+      { a: { x: 1 } },
+      { drop: ["person.a.y"] },
+    ],
+    [
+      "a renamed object loses a field",
+      { a: z.object({ x: z.int(), y: z.int() }) },
+      { b: z.object({ x: z.int() }) },
+      { a: { x: 1, y: 2 } },
+      { b: { x: 1 } },
+      { rename: { "person.a": "person.b" }, drop: ["person.a.y"] },
+    ],
+    [
+      "a field of a renamed object is renamed",
+      { a: z.object({ x: z.int(), y: z.int() }) },
+      { b: z.object({ x: z.int(), q: z.int() }) },
+      { a: { x: 1, y: 2 } },
+      { b: { x: 1, q: 2 } },
+      { rename: { "person.a": "person.b", "person.a.y": "person.b.q" } },
+    ],
+    [
+      "a field is saved from a dropped object",
+      { a: z.object({ x: z.int(), y: z.int() }) },
+      { y: z.int() },
+      { a: { x: 1, y: 2 } },
+      { y: 2 },
+      { drop: ["person.a"], rename: { "person.a.y": "person.y" } },
+    ],
   ])("where %s", async (_what, before, after, row, then, decisions) => {
     const { db, to } = await following();
     await to([person(before)]);
@@ -330,6 +465,40 @@ describe("a change keeps the rows that are there", () => {
     await generate({ folder, tables: [person({ a: z.string(), lang: z.string() })], decisions: {} });
     await expect(migrate(db, { migrations: await readMigrations(folder) })).rejects.toMatchObject({
       code: "schema.migration_failed",
+    });
+  });
+
+  test.each<[string, z.ZodRawShape, z.ZodRawShape, object]>([
+    [
+      "an open object",
+      { o: z.looseObject({ a: z.int() }) },
+      { o: z.looseObject({ a: z.int(), b: z.string().optional() }) },
+      { o: { a: 1, b: 5 } },
+    ],
+    [
+      "a record",
+      { r: z.record(z.string(), z.unknown()) },
+      { r: z.record(z.string(), z.int().optional()) },
+      { r: { m: "s" } },
+    ],
+  ])("a field that is named at last is asked of what was in %s", async (_what, before, after, row) => {
+    const { db, folder, to } = await following();
+    await to([person(before)]);
+    await db.query(surql`CREATE person CONTENT ${row}`);
+    await generate({ folder, tables: [person(after)] });
+    await expect(migrate(db, { migrations: await readMigrations(folder) })).rejects.toMatchObject({
+      code: "schema.migration_failed",
+    });
+  });
+
+  test("a field that leaves a renamed object is asked for", async () => {
+    const { folder, to } = await following();
+    await to([person({ a: z.object({ x: z.int(), y: z.int() }) })]);
+    const tables = [person({ b: z.object({ x: z.int() }) })];
+    await expect(
+      generate({ folder, tables, decisions: { rename: { "person.a": "person.b" } } }),
+    ).rejects.toMatchObject({
+      details: { questions: [expect.stringContaining("person.a.y is gone") as unknown] },
     });
   });
 
@@ -526,6 +695,15 @@ describe("the folder", () => {
       code: "schema.bad_folder",
       message: `the folder of migrations ${folder} cannot be used: not a directory`,
     });
+  });
+
+  test("with a hole is refused, and says which", async () => {
+    const { folder, to } = await following();
+    await to([person({ a: z.int() })]);
+    await to([person({ a: z.int(), b: z.int().optional() })]);
+    await writeFile(join(folder, "0003_seed.ts"), "");
+    await rm(join(folder, "0002_add_person_b.surql"));
+    await expect(isGenerated({ folder, tables: [] })).rejects.toThrow("has no migration 2 and later ones");
   });
 
   test("does not mind in which order things are described", async () => {

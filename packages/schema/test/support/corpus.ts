@@ -413,6 +413,32 @@ export const corpus: Record<string, Example> = {
     ],
     invalid: [{ k: "x", n: 5 }],
   },
+  "objects without a tag": {
+    schema: z.union([z.object({ a: z.unknown() }), z.object({ b: z.string().max(2) })]),
+    valid: [{ a: 1 }, { b: "x" }, { a: undefined }],
+    invalid: [1, { b: 1 }],
+  },
+  "an expression": {
+    schema: (() => {
+      const Expression = z.union([
+        z.object({ value: z.number() }),
+        z.object({
+          get items() {
+            return z.array(Expression);
+          },
+        }),
+      ]) as z.ZodType;
+      return Expression;
+    })(),
+    valid: [{ value: 1 }, { items: [{ value: 2 }, { items: [] }] }],
+    invalid: [1],
+  },
+  "open objects in a list": {
+    schema: z.array(z.looseObject({ x: z.int(), q: z.string().optional() })),
+    valid: [[{ x: 1, more: [1] }], [{ x: 1, q: "a" }]],
+    invalid: [1],
+    onParse: [[{ x: 1, q: 5 }]],
+  },
   // what is kept is not what is used
   codec: { schema: isoDate, valid: [new Date(0)], invalid: [1] },
   stringbool: { schema: z.stringbool(), valid: [true, false], invalid: [1] },
