@@ -44,6 +44,7 @@ const RULES: Rule[] = [
   { when: /^The \w+ '([^]*)' already exists$/, code: "db.already_exists", more: named("name") },
   { when: /^Database index `([^`]*)` already contains /, code: "db.unique", more: named("index") },
   { when: /^The (?:query|transaction) was not executed because it exceeded the timeout/, code: "db.timeout" },
+  { when: /^The transaction timed out/, code: "db.timeout" },
   { when: /^(?:Parse error: Exceeded|Reached excessive computation depth)/, code: "db.too_deep" },
   { when: /^Parse error: /, code: "db.syntax" },
   {

@@ -162,8 +162,8 @@ const LEAVES_EARLY =
   /(?:[({[;,:=|+\-*/%!&<>?]|\b(?:then|else|from|only|where|and|or|not|in|is|throw|return|value|select|if|limit)\b)\s*(?:return|break|continue)\b/i;
 
 /** Whether `renderTransaction` puts it into a block of its own. */
-export function isContained(statement: Statement): boolean {
-  return CONTAINABLE.has(statement.keyword);
+export function isContained({ keyword, code }: Statement): boolean {
+  return CONTAINABLE.has(keyword) || (keyword === "DEFINE" && LEAVES_EARLY.test(code)); // the body of a function, mostly
 }
 
 function contained(statement: Statement, text: string): string {

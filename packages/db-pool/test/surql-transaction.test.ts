@@ -35,6 +35,8 @@ describe("a statement that returns early does not end the transaction:", () => {
     [surql`LET $after = (UPDATE kept:first SET a = { b: 1 } RETURN AFTER)`, undefined],
     [surql`LET $text = '{ RETURN 1 }' -- { RETURN 2 }`, undefined],
     [surql`RETURN -- with a comment\n 17 -- at its end`, 17],
+    [surql`DEFINE FUNCTION fn::early($n: int) { IF $n = 0 { RETURN 0 }; RETURN $n }`, undefined],
+    [surql`DEFINE PARAM $early VALUE { RETURN 1 }`, undefined],
     [surql`return 18 # a hash`, 18],
     [surql`/* first */ { RETURN 19 } // slashes`, 19],
   ];

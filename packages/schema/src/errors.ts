@@ -17,6 +17,7 @@ export type SchemaErrorCode =
   | "schema.migration_diverged"
   | "schema.migration_failed"
   | "schema.store_newer"
+  | "schema.denied"
   | "schema.lock_timeout"
   | "schema.lock_lost"
   | "schema.cancelled";

@@ -6,7 +6,7 @@ import { batchesOf } from "./migrate-data.ts";
 import { findUnparsable, migrationFailed } from "./migrate-failure.ts";
 import { NO_TIMEOUT, recordOf, type Part, type Pending, type Queries } from "./migrate-history.ts";
 import { isLockLost, lockLost, requireNotCancelled, type Lock } from "./migrate-lock.ts";
-import { statementsOf } from "./migrate-text.ts";
+import { partsOfText, statementsOf } from "./migrate-text.ts";
 import type { Migration, SurqlMigration } from "./migration.ts";
 
 /** How far a migration is. `done` and `total` count statements, or the rows of a data migration. */
@@ -60,12 +60,12 @@ function partsOf(db: Queries, step: Pending): Iterable<Part> | AsyncIterable<Par
 
 function* statementPartsOf({ text, stepwise }: SurqlMigration, done: number): Generator<Part> {
   const all = statementsOf(text);
-  const total = all.length;
-  do {
-    const statements = all.slice(done, stepwise ? done + 1 : total);
+  const left = all.slice(done);
+  if (left.length === 0) yield { statements: [], done, total: all.length }; // what was left to do was taken out
+  for (const statements of stepwise ? left.map((statement) => [statement]) : partsOfText(left)) {
     done += statements.length;
-    yield { statements, done, total };
-  } while (done < total);
+    yield { statements, done, total: all.length };
+  }
 }
 
 /** A1. @param done how far the migration was before this part */
@@ -76,7 +76,7 @@ async function commit(
   part: Part,
   done: number,
 ): Promise<void> {
-  const [begin, end] = recordOf(history, migration, part);
+  const [begin, end] = recordOf(history, migration, part, done);
   const before: Statement[] = [lock.fence, begin];
   try {
     await db.transaction([...before, ...part.statements, end], NO_TIMEOUT);

@@ -19,7 +19,7 @@ import { labelOf, MAX_NUMBER, type Migration } from "./migration.ts";
 /** As much of a database as migrating needs. */
 export type Queries = Pick<Database, "query" | "transaction">;
 
-/** An index of a large table may take hours to build; 24 days are the longest a call can be given. */
+/** As long as the engine takes: 24 days are the longest a call can be given. An embedded engine ends it after 255 s. */
 export const NO_TIMEOUT = { timeout: 2 ** 31 - 1 };
 
 /** What the store remembers of a migration. */
@@ -106,21 +106,30 @@ export function pendingOf(migrations: readonly Migration[], records: readonly Mi
   });
 }
 
+/** What is thrown where somebody else has taken the migration on. */
+export const MOVED_ON = "schema.lock_lost";
+
 /** H1: what stands before and after the statements of a part, in its transaction. */
 export function recordOf(
   history: string,
   migration: Migration,
   { done, total, cursor }: Part,
+  before: number,
 ): [begin: Statement, end: Statement] {
   const { number, name } = migration;
   const id = new RecordId("schema_migration", [history, number]);
   const applied = done === total;
   const checksum = applied ? migration.checksum : checksumAt(migration, done);
   const begin = surql`INSERT IGNORE INTO schema_migration ${{ id, history, number, name, checksum, state: "under_way", done: 0 }} RETURN NONE`;
-  const end = applied
+  // The clock of the database may have been put back since.
+  const changes = applied
     ? surql`UPDATE ONLY ${id} SET state = "applied", checksum = ${checksum}, done = ${done}, cursor = NONE,
-        applied_at = time::now(), took = time::now() - started_at RETURN NONE`
-    : surql`UPDATE ONLY ${id} SET checksum = ${checksum}, done = ${done}, cursor = ${cursor} RETURN NONE`;
+        applied_at = time::now(), took = IF started_at < time::now() { time::now() - started_at } ELSE { 0ns }
+        WHERE state = "under_way" AND done = ${before} RETURN VALUE number`
+    : surql`UPDATE ONLY ${id} SET checksum = ${checksum}, done = ${done}, cursor = ${cursor}
+        WHERE state = "under_way" AND done = ${before} RETURN VALUE number`;
+  // Whoever has been there meanwhile, this part is not done twice.
+  const end = surql`IF (${changes}) = NONE { THROW ${MOVED_ON} }`;
   return [begin, end];
 }
 

@@ -8,11 +8,11 @@ import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
 import { backoff, DbError, Duration, sleep, surql, type Clock, type Statement } from "@sentient/db-pool";
 import { SchemaError } from "./errors.ts";
-import { HISTORY_TABLE, NO_TIMEOUT, unlessMissing, type Queries } from "./migrate-history.ts";
+import { HISTORY_TABLE, MOVED_ON, NO_TIMEOUT, unlessMissing, type Queries } from "./migrate-history.ts";
 
 /** Looks at the lock come so often at most, in milliseconds, and more often for a short lease. */
 const MAX_POLL = 1_000;
-const LOST = "schema.lock_lost";
+const DENIED = "schema.denied";
 
 export interface LockOptions {
   clock: Clock;
@@ -20,6 +20,8 @@ export interface LockOptions {
   lease: number;
   /** How long to wait for it, in milliseconds. */
   lockTimeout: number;
+  /** Whether others have done all there was to do. */
+  isDone: () => Promise<boolean>;
   signal: AbortSignal | undefined;
 }
 
@@ -49,18 +51,23 @@ const TABLES: readonly Statement[] = [
   surql`DEFINE FIELD IF NOT EXISTS writes ON schema_lock TYPE option<int>`,
   surql`DEFINE FIELD IF NOT EXISTS holder ON schema_lock TYPE option<{ id: string, host: string, pid: int }>`,
   surql`DEFINE FIELD IF NOT EXISTS until ON schema_lock TYPE option<datetime>`,
-  surql`INSERT IGNORE INTO schema_lock [{ id: schema_lock:fence, writes: 0 }, { id: schema_lock:lease }] RETURN NONE`,
+  surql`INSERT IGNORE INTO schema_lock [
+    { id: schema_lock:fence, writes: 0, token: rand::int(1, 1000000000000) }, { id: schema_lock:lease }] RETURN NONE`,
 ];
 
 // Reading first keeps those who wait out of the queue of writers that mem and surrealkv have. There a taking that was
 // queued behind a long transaction of the holder would come before the holder's own renewal, and take the lock from it.
-const readLease = surql<Lease | undefined>`
-  SELECT holder, until, until != NONE AND until > time::now() AS held FROM ONLY schema_lock:lease`;
+const readLease = surql<Lease | undefined>`{
+  LET $lease = (SELECT holder, until, until != NONE AND until > time::now() AS held FROM ONLY schema_lock:lease);
+  IF (SELECT VALUE id FROM ONLY schema_lock:fence) = NONE { RETURN NONE };
+  RETURN $lease;
+}`;
 
 const take = (me: Holder, lease: Duration) => surql<number | undefined>`{
   LET $lease = (SELECT * FROM ONLY schema_lock:lease);
   IF $lease.until != NONE AND $lease.until > time::now() AND $lease.holder.id != ${me.id} { RETURN NONE };
   LET $next = (UPDATE ONLY schema_lock:fence SET token += 1 RETURN VALUE token);
+  IF $next = NONE { THROW ${DENIED} };
   UPDATE ONLY schema_lock:lease SET token = $next, holder = ${me}, until = time::now() + ${lease} RETURN NONE;
   RETURN $next;
 }`;
@@ -74,21 +81,24 @@ const release = (token: number) => surql`
 
 // It counts the writes because an UPDATE that changes nothing writes nothing, and would conflict with nobody.
 const fence = (token: number) => surql`
-  IF (UPDATE ONLY schema_lock:fence SET writes += 1 WHERE token = ${token}) = NONE { THROW ${LOST} }`;
+  IF (UPDATE ONLY schema_lock:fence SET writes += 1 WHERE token = ${token}) = NONE { THROW ${MOVED_ON} }`;
 
 /**
  * Waits for the lock and takes it. Disposing of it gives it back.
  *
+ * @returns undefined once there is nothing left to take it for
  * @throws `schema.lock_timeout` naming the holder, `schema.cancelled`
  */
-export async function takeLock(db: Queries, options: LockOptions): Promise<Lock> {
-  const { clock, lease, lockTimeout, signal } = options;
+export async function takeLock(db: Queries, options: LockOptions): Promise<Lock | undefined> {
+  const { clock, lease, lockTimeout, signal, isDone } = options;
+  requirePositive({ lease, lockTimeout });
   const me: Holder = { id: randomUUID(), host: hostname(), pid: process.pid };
   const giveUpAt = clock.now() + lockTimeout;
   for (let attempt = 0; ; attempt++) {
     requireNotCancelled(signal);
     const { token, seen, cause } = await tryToTake(db, me, lease);
     if (token !== undefined) return keep(db, token, options);
+    if (!cause && (await isDone())) return undefined;
     const left = giveUpAt - clock.now();
     if (left <= 0) throw lockTimedOut(lockTimeout, seen, cause);
     const pause = backoff(attempt, { first: lease / 100, max: Math.min(MAX_POLL, lease / 5) });
@@ -109,7 +119,7 @@ export function requireNotCancelled(signal: AbortSignal | undefined): void {
 
 /** Whether a transaction failed because somebody else has the lock by now. */
 export function isLockLost(error: unknown): boolean {
-  return error instanceof DbError && error.code === "db.thrown" && error.details?.thrown === LOST;
+  return error instanceof DbError && error.code === "db.thrown" && error.details?.thrown === MOVED_ON;
 }
 
 export function lockLost(cause?: unknown): SchemaError {
@@ -135,8 +145,9 @@ async function tryToTake(db: Queries, me: Holder, lease: number): Promise<Attemp
     if (seen?.held) return { seen };
     return { seen, token: await db.query(take(me, milliseconds(lease))) };
   } catch (error) {
-    if (error instanceof DbError && (error.retryable || error.outcome === "unknown")) return { cause: error };
-    throw error;
+    if (!(error instanceof DbError)) throw error;
+    if (error.retryable || error.outcome === "unknown") return { cause: error };
+    throw error.code === "db.denied" || error.details?.thrown === DENIED ? mayNotMigrate(error) : error;
   }
 }
 
@@ -172,6 +183,25 @@ async function isRenewed(db: Queries, token: number, lease: number, signal: Abor
     return (await db.query(renew(token, milliseconds(lease)), { ...NO_TIMEOUT, signal })) === token;
   } catch {
     return true;
+  }
+}
+
+function mayNotMigrate(cause: DbError): SchemaError {
+  return new SchemaError({
+    code: "schema.denied",
+    message:
+      "this user may not migrate: it takes one who may define tables, an editor or an owner of the database",
+    cause,
+  });
+}
+
+function requirePositive(options: Record<string, number>): void {
+  for (const [name, value] of Object.entries(options)) {
+    if (Number.isFinite(value) && value > 0) continue;
+    throw new SchemaError({
+      code: "schema.bad_migration",
+      message: `${name} is a number of milliseconds above 0, and not ${value}`,
+    });
   }
 }
 

@@ -34,10 +34,10 @@ export function readText(label: string, text: string): MigrationText {
   for (const { keyword } of statements) {
     const why = REFUSED.get(keyword);
     if (why) throw badText(label, `it holds ${keyword}, but ${why}`);
-    if (stepwise && keyword === "LET")
+    if (keyword === "LET" && (stepwise || partsOfText(statements).length > 1))
       throw badText(
         label,
-        "a stepwise migration runs each statement on its own, so none would see what this LET sets; use a block { … }",
+        `${stepwise ? "a stepwise migration runs each statement" : "a migration runs what comes before and after an index"} on its own, so not all would see what this LET sets; use a block { … }`,
       );
   }
   return { checksum: sha256(text.replaceAll("\r\n", "\n").trimEnd()), stepwise };
@@ -46,6 +46,48 @@ export function readText(label: string, text: string): MigrationText {
 /** The statements of a migration's text. */
 export function statementsOf(text: string): Statement[] {
   return rawSurql(text);
+}
+
+type Kind = "definition" | "analyzer" | "index" | "rows";
+
+/**
+ * Statements that can commit together. The engine builds an index in a transaction of its own: it sees the rows and the
+ * analyzers that were committed before, and none of what the migration has done until then. An index that is made
+ * together with a change of rows would be wrong for good, and nothing would say so.
+ */
+export function partsOfText(statements: readonly Statement[]): Statement[][] {
+  const parts: Statement[][] = [];
+  let kinds = new Set<Kind>();
+  let newTables = new Set<string>();
+  for (const statement of statements) {
+    const kind = kindOf(statement);
+    const isApart =
+      (kind === "index" &&
+        (kinds.has("rows") || (kinds.has("analyzer") && !newTables.has(tableOf(statement))))) ||
+      (kind === "rows" && kinds.has("index"));
+    if (isApart || parts.length === 0) {
+      parts.push([]);
+      kinds = new Set();
+      newTables = new Set();
+    }
+    parts.at(-1)!.push(statement);
+    kinds.add(kind);
+    const made = /^DEFINE\s+TABLE\s+(?!OVERWRITE\b|IF\b)(\S+)/i.exec(statement.text)?.[1];
+    if (made) newTables.add(made);
+  }
+  return parts;
+}
+
+/** What a statement has to do with the making of an index. */
+export function kindOf({ keyword, text }: Statement): Kind {
+  if (/^(?:DEFINE|REBUILD)\s+INDEX\b/i.test(text)) return "index";
+  if (/^DEFINE\s+ANALYZER\b/i.test(text)) return "analyzer";
+  return ["DEFINE", "REMOVE", "ALTER", "INFO"].includes(keyword) ? "definition" : "rows";
+}
+
+/** The table that an index is on. */
+function tableOf({ text }: Statement): string {
+  return /\bON\s+(?:TABLE\s+)?(\S+)/i.exec(text)?.[1] ?? "";
 }
 
 /** Stands for the first statements of a text, whatever follows them. */

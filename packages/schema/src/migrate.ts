@@ -137,10 +137,14 @@ export async function migrationStatus(
 async function applyUnderLock(run: Run, options: MigrateOptions, to: number): Promise<void> {
   let doubt: SchemaError | undefined;
   for (let losses = 0; ;) {
-    await using lock = await takeLock(run.db, lockOptions(options)).catch((error: unknown) => {
+    const readDue = async () => dueOf(options.migrations, await readHistory(run.db, run.history), to);
+    const isDone = async () => (await readDue()).length === 0;
+    const orDoubt = (error: unknown) => {
       throw doubt ?? error;
-    });
-    const due = dueOf(options.migrations, await readHistory(run.db, run.history), to); // M3
+    };
+    await using lock = await takeLock(run.db, { ...lockOptions(options), isDone }).catch(orDoubt);
+    if (!lock) return;
+    const due = await readDue().catch(orDoubt); // M3
     if (doubt) {
       losses = isStillAt(doubt, due[0]) ? losses + 1 : 0;
       if (losses > MAX_LOSSES || (losses > 0 && !isLineAtFault(doubt))) throw settled(doubt, due[0]!);
@@ -186,7 +190,7 @@ function lockOptions({
   lease = LEASE_MS,
   lockTimeout = LOCK_TIMEOUT_MS,
   signal,
-}: MigrateOptions): LockOptions {
+}: MigrateOptions): Omit<LockOptions, "isDone"> {
   return { clock, lease, lockTimeout, signal };
 }
 

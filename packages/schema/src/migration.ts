@@ -142,7 +142,10 @@ async function listFolder(path: string): Promise<string[]> {
 }
 
 async function readSurql(path: string, number: number, name: string): Promise<SurqlMigration> {
-  return defineMigration(number, name, await readFile(path, "utf8"));
+  const text = await readFile(path, "utf8").catch((cause: Error) => {
+    throw bad(`${labelOf({ number, name })}.surql cannot be read: ${cause.message}`, cause);
+  });
+  return defineMigration(number, name, text.replace(/^\uFEFF/, "")); // what some editors put before it
 }
 
 async function importData(path: string, number: number, name: string): Promise<DataMigration> {

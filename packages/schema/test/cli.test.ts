@@ -139,7 +139,7 @@ describe("generate", () => {
       });
       expect(code).toBe(0);
       expect(await project.read("surql/0002_homes.surql")).toContain(
-        "SET home = site, site = NONE, age = IF age = NONE { 1 + 1 = 2 } ELSE { age }",
+        "SET home = site, age = IF age = NONE { 1 + 1 = 2 } ELSE { age }, site = NONE",
       );
     });
 

@@ -1,6 +1,15 @@
 // Who may migrate, and what becomes of what they sent: the lock, its fence, and replies that are lost.
 
-import { DbError, serve, surql, type Database, type DbErrorCode } from "@sentient/db-pool";
+import {
+  DbError,
+  openDatabase,
+  RecordId,
+  serve,
+  surql,
+  type Database,
+  type DbErrorCode,
+} from "@sentient/db-pool";
+import { checksumOfStatements } from "../src/migrate-text.ts";
 import { sabotage, tcpProxy, type TcpProxy, until, VirtualClock } from "@sentient/testkit";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { migrate, migrationStatus } from "../src/migrate.ts";
@@ -9,6 +18,11 @@ import { defineMigration } from "../src/migration.ts";
 import { all, numbersOf, people, visits, visitsOf } from "./fixtures/migrate-people.ts";
 import { failureOf, freshDatabase, intercepted } from "./support/migrate.ts";
 import { isPart } from "./support/migrate-part.ts";
+
+/** What a part does, without what makes sure that it is done once: the fence and the beginning of the record, and its end. */
+function withoutGuards<T>(statements: readonly T[]): readonly T[] {
+  return statements.slice(2, -1);
+}
 
 describe("the lock", () => {
   const LEASE_MS = 15_000;
@@ -122,7 +136,6 @@ describe("the lock", () => {
     const migrations = [...all, long, last];
     const reports = await Promise.all([1, 2, 3].map(() => migrate(db, { migrations, lease: 300 })));
     expect(reports.map(({ applied }) => applied.length).sort((a, b) => a - b)).toEqual([0, 0, 5]);
-    expect(await db.query(surql`SELECT VALUE token FROM ONLY schema_lock:fence`)).toBe(3);
   });
 
   test("that was lost is noticed by the renewal, and nothing more is sent", async () => {
@@ -159,7 +172,8 @@ describe("an old holder that comes back after it was taken over (L2)", () => {
 
   type Weaken = (statements: readonly unknown[]) => readonly unknown[];
   const asItIs: Weaken = (statements) => statements;
-  const withoutFence: Weaken = (statements) => statements.slice(1);
+  /** Neither the fence, nor the record that is asked where the migration is. */
+  const unguarded: Weaken = (statements) => withoutGuards(statements);
 
   interface Takeover {
     /** What becomes of the old holder's transaction on its way. */
@@ -203,11 +217,11 @@ describe("an old holder that comes back after it was taken over (L2)", () => {
     await expectOldHolderRefused({ weaken: asItIs, inFlight: true });
   });
 
-  test("the check fails without the fence (control)", async () => {
+  test("the check fails without the fence and the record (control)", async () => {
     const failures = [
-      await sabotage("no fence", () => expectOldHolderRefused({ weaken: withoutFence, inFlight: false })),
+      await sabotage("no fence", () => expectOldHolderRefused({ weaken: unguarded, inFlight: false })),
       await sabotage("no fence, in flight", () =>
-        expectOldHolderRefused({ weaken: withoutFence, inFlight: true }),
+        expectOldHolderRefused({ weaken: unguarded, inFlight: true }),
       ),
     ];
     for (const failure of failures)
@@ -262,9 +276,9 @@ describe("a reply that is lost (M4)", () => {
     return { owner, client, proxy };
   }
 
-  type Repeat = (send: () => Promise<unknown[]>, lost: unknown) => Promise<unknown[]>;
+  type Repeat = (send: (guarded: boolean) => Promise<unknown[]>, lost: unknown) => Promise<unknown[]>;
   const notAtAll: Repeat = (_send, lost) => Promise.reject(lost);
-  const onAGuess: Repeat = (send) => send();
+  const onAGuess: Repeat = (send) => send(false);
 
   /** Migrates over a line that swallows the first reply to migration 3, or already the request. */
   async function expectAppliedOnceLosing(what: "reply" | "request", repeat: Repeat): Promise<void> {
@@ -278,7 +292,7 @@ describe("a reply that is lost (M4)", () => {
       expect(await visitsOf(owner)).toBe(what === "reply" ? 1 : 0);
       proxy.reset();
       proxy.pass();
-      return repeat(() => send(statements), lost);
+      return repeat((guarded) => send(guarded ? statements : withoutGuards(statements)), lost);
     });
     const report = await migrate(lossy, { migrations: all });
     expect(lost).toMatchObject({ code: "db.connection_lost", outcome: "unknown" });
@@ -324,5 +338,54 @@ describe("a reply that is lost (M4)", () => {
   test("the check fails when the transaction is simply repeated (control)", async () => {
     const failure = await sabotage("repeat what was lost", () => expectAppliedOnceLosing("reply", onAGuess));
     expect(failure).toMatchObject({ message: expect.stringMatching(/how often it was applied/) });
+  });
+});
+
+describe("somebody else", () => {
+  test("who did all there was to do is not waited for", async () => {
+    const db = await freshDatabase();
+    await migrate(db, { migrations: [people, visits] });
+    const far = new Date(Date.now() + 3_600_000);
+    await db.query(surql`UPDATE ONLY schema_lock:lease SET token = 1, until = ${far}`);
+    const clock = new VirtualClock();
+    const waiting = migrate(db, { migrations: all, clock, lockTimeout: 3_600_000 });
+    await clock.advance(1_000);
+    await db.query(surql`UPDATE ONLY schema_lock:lease SET token = 0, until = NONE`);
+    const other = await migrate(db, { migrations: all });
+    await db.query(surql`UPDATE ONLY schema_lock:lease SET token = 1, until = ${far}`);
+    let ended = false;
+    void waiting.finally(() => (ended = true));
+    while (!ended) await clock.advance(500);
+    expect([...other.applied, ...(await waiting).applied]).toHaveLength(1);
+  });
+
+  test.each([
+    ["deleted", surql`DELETE schema_lock`],
+    ["deleted the fence of", surql`DELETE schema_lock:fence`],
+  ])("who %s the lock keeps nobody from migrating", async (_what, deletion) => {
+    const db = await freshDatabase();
+    await migrate(db, { migrations: [people] });
+    await db.query(deletion);
+    expect(numbersOf((await migrate(db, { migrations: all })).applied)).toEqual([2, 3]);
+  });
+
+  test("who put the clock back keeps nobody from migrating", async () => {
+    const db = await freshDatabase();
+    await migrate(db, { migrations: [people] });
+    const id = 'schema_migration:["default", 2]';
+    await db.query(surql`CREATE ${new RecordId("schema_migration", ["default", 2])} SET history = "default", number = 2,
+      name = ${visits.name}, checksum = ${checksumOfStatements([])}, state = "under_way", done = 0, started_at = time::now() + 1h`);
+    expect(numbersOf((await migrate(db, { migrations: all })).applied), id).toEqual([2, 3]);
+  });
+
+  test("who may only look is told that this is not enough", async () => {
+    const owner = await freshDatabase();
+    await migrate(owner, { migrations: [people] });
+    await owner.query(surql`DEFINE USER viewer ON DATABASE PASSWORD "hunter2" ROLES VIEWER`);
+    await using served = await serve(owner, { token: "a-token-of-this-test" });
+    const { namespace, database } = owner;
+    const user = { user: "viewer", password: "hunter2", signInAs: "database" } as const;
+    await using db = await openDatabase({ url: served.url, ...user, namespace, database });
+    expect((await failureOf(() => migrate(db, { migrations: all }))).code).toBe("schema.denied");
   });
 });

@@ -347,3 +347,12 @@ describe("a failing text", () => {
     });
   });
 });
+
+test("a function whose body returns is defined as it is written", async () => {
+  const db = await freshDatabase();
+  const text =
+    "DEFINE FUNCTION fn::twice($n: int) { IF $n = 0 { RETURN 0 }; RETURN $n * 2; }; CREATE made:it;";
+  await migrate(db, { migrations: [defineMigration(1, "twice", text)] });
+  expect(await db.query(surql`RETURN fn::twice(4)`)).toBe(8);
+  expect(await db.query(surql`SELECT VALUE id FROM made`)).toHaveLength(1);
+});
