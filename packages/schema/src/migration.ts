@@ -37,8 +37,9 @@ export interface DataMigration {
 }
 
 /**
- * The fields of a row to set, or undefined to leave it as it is. Called again for a batch that did not commit, so it
- * must do nothing but compute. A field it returns wins over what somebody else writes to it meanwhile.
+ * What to merge into a row, objects in it too, or undefined to leave it as it is. Called again for a batch that did not
+ * commit, so it must do nothing but compute. A field it returns wins over what somebody else writes to it meanwhile.
+ * A row whose key is a list or an object with whole numbers kept as floats (`[1f]`) cannot be named, and is left out.
  */
 export type RowChange = (row: Record<string, unknown>) => Record<string, unknown> | undefined;
 
@@ -76,7 +77,7 @@ export function defineMigration(number: number, name: string, text: string): Sur
 
 /**
  * A migration that changes the rows of a table in TypeScript, batch by batch, resumable after each. It visits each row
- * that is there when it begins once, in the order of the keys.
+ * that is there when it begins once, in the order of the keys; after it was interrupted, those that came behind it too.
  *
  * @throws `schema.bad_migration`
  * @example
