@@ -1,7 +1,7 @@
 // Definitions. Owns: a table as SurrealDB is told of it, as plain data that a snapshot keeps and a diff compares.
 
 import { nameText } from "./literal.ts";
-import { all, holdsRecord, typeText, type Gap, type Shape } from "./shape.ts";
+import { all, holdsRecord, typeText, without, type Gap, type Shape } from "./shape.ts";
 
 export interface FieldDefinition {
   /** The alternatives of its TYPE. */
@@ -75,16 +75,14 @@ function addField(
 
 /** @param kinds what it has to be one of, where its TYPE cannot say so */
 function assertOf(shape: Shape, kinds: readonly string[]): string {
-  const tests = kinds.filter((kind) => kind !== "none").map((kind) => isOfKind(kind, "$value"));
-  const isOne = tests.length > 0 && !kinds.includes("any") ? `(${tests.join(" OR ")})` : undefined;
+  const some = without(kinds, "none");
+  const isOne = some.length > 0 && !some.includes("any") ? isOneOf(some, "$value") : undefined;
   return [isOne, all(shape)?.("$value", "item")].filter(Boolean).join(" AND ");
 }
 
 /** Whether nothing else can stand there, so that its fields can be fields of their own. */
 function isOneObject({ kinds, fields }: Shape): boolean {
-  return (
-    fields !== undefined && kinds.filter((kind) => kind !== "none").length === 1 && !kinds.includes("{}")
-  );
+  return fields !== undefined && without(kinds, "none").length === 1 && !kinds.includes("{}");
 }
 
 /**
@@ -98,8 +96,12 @@ function isOpenList(kind: string): boolean {
   return /^(?:array|set)/.test(flat) && /\b(?:object|any)\b|\b(?:array|set)\b(?!<)/.test(flat);
 }
 
-/** Whether the value that `value` stands for is of this alternative of a TYPE. */
-export function isOfKind(kind: string, value: string): string {
+/** Whether the value that `value` stands for is of one of these alternatives of a TYPE. */
+export function isOneOf(kinds: readonly string[], value: string): string {
+  return `(${kinds.map((kind) => isOfKind(kind, value)).join(" OR ")})`;
+}
+
+function isOfKind(kind: string, value: string): string {
   if (kind === "null") return `${value} = NULL`;
   if (kind === "float") return `type::is_number(${value})`; // where nothing makes a float of it, 3 is an int
   if (kind.startsWith("{")) return `type::is_object(${value})`;

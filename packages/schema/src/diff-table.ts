@@ -1,7 +1,7 @@
 // One table's change. Owns: the statements from one definition of a table to the next, its rows among them.
 
 import { doesNotApply, type Decided } from "./decisions.ts";
-import { isOfKind, own, type FieldDefinition, type TableDefinition } from "./definition.ts";
+import { isOneOf, own, type FieldDefinition, type TableDefinition } from "./definition.ts";
 import {
   defineFieldText,
   defineIndexText,
@@ -11,6 +11,7 @@ import {
   removeIndexText,
 } from "./generate-ddl.ts";
 import { nameText, stringText } from "./literal.ts";
+import { without } from "./shape.ts";
 
 type Fields = TableDefinition["fields"];
 /** What a table of edges has from the start, and no row was given by hand. */
@@ -38,6 +39,8 @@ export class TableChange {
   readonly #clears: string[] = [];
   /** Definitions for which rows have to be changed first. */
   readonly #afterwards: string[] = [];
+  /** What is READONLY only afterwards. */
+  readonly #loosened = new Set<string>();
   /** Whether rows that exist may not fit any more, and are looked at. */
   #touched = false;
 
@@ -220,7 +223,7 @@ export class TableChange {
     if (isSame && field.assert === known.assert) return this.#fillMissing(path, value);
     const canTell = isSame || (kinds.every((kind) => SIMPLE.test(kind)) && sharesKind(known.type, kinds));
     if (!canTell) return void this.#assignments.push({ path, value });
-    const types = isSame ? `${path} != NONE` : `(${kinds.map((kind) => isOfKind(kind, path)).join(" OR ")})`;
+    const types = isSame ? `${path} != NONE` : isOneOf(kinds, path);
     const fits = [types, field.assert?.replaceAll("$value", () => path)].filter((part) => part !== undefined);
     this.#assignments.push({ path, value: `IF ${fits.join(" AND ")} { ${path} } ELSE { ${value} }` });
   }
@@ -231,11 +234,8 @@ export class TableChange {
     const parents = new Set(changed.flatMap((path) => parentsOf(path, this.#after.fields)));
     for (const parent of parents) {
       const field = this.#after.fields[parent]!;
-      const isOpened = this.#afterwards.some((text) => text.includes(` ${parent} ON `));
-      if (!field.readonly || isOpened || !own(this.#before.fields, parent)) continue;
-      const { readonly: _readonly, ...open } = field;
-      this.#definitions.push(defineFieldText(this.#name, parent, open, "changed"));
-      this.#afterwards.push(defineFieldText(this.#name, parent, field, "changed"));
+      if (field.readonly && own(this.#before.fields, parent) && !this.#loosened.has(parent))
+        this.#loosen(parent, field, "changed");
     }
   }
 
@@ -243,9 +243,9 @@ export class TableChange {
   #keyField(field: FieldDefinition, how: "new" | "changed"): void {
     this.#definitions.push(defineFieldText(this.#name, "id", field, how));
     const key = "record::id(id)";
-    const kinds = field.type.filter((kind) => kind !== "any").map((kind) => isOfKind(kind, key));
+    const kinds = without(field.type, "any");
     const rules = [
-      kinds.length > 0 ? `(${kinds.join(" OR ")})` : undefined,
+      kinds.length > 0 ? isOneOf(kinds, key) : undefined,
       field.assert?.replaceAll("$value", () => "id"),
     ].filter((rule) => rule !== undefined);
     if (rules.length === 0) return;
@@ -259,11 +259,15 @@ export class TableChange {
   /** A READONLY field takes no value on rows that exist, so it becomes one when they have theirs. */
   #define(path: string, field: FieldDefinition, needsRows: boolean, how: "new" | "changed"): void {
     if (needsRows) this.#touched = true;
-    if (!field.readonly || !needsRows)
-      return void this.#definitions.push(defineFieldText(this.#name, path, field, how));
+    if (field.readonly && needsRows) this.#loosen(path, field, how);
+    else this.#definitions.push(defineFieldText(this.#name, path, field, how));
+  }
+
+  #loosen(path: string, field: FieldDefinition, how: "new" | "changed"): void {
     const { readonly: _readonly, ...open } = field;
     this.#definitions.push(defineFieldText(this.#name, path, open, how));
     this.#afterwards.push(defineFieldText(this.#name, path, field, "changed"));
+    this.#loosened.add(path);
   }
 }
 
@@ -310,10 +314,6 @@ function isOptional({ type }: FieldDefinition): boolean {
 
 function isWithin(kinds: readonly string[], others: readonly string[]): boolean {
   return others.includes("any") || kinds.every((kind) => others.includes(kind));
-}
-
-function without(kinds: readonly string[], kind: string): string[] {
-  return kinds.filter((each) => each !== kind);
 }
 
 function same(a: unknown, b: unknown): boolean {

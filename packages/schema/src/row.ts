@@ -4,7 +4,7 @@ import type { z } from "zod";
 import { SchemaError } from "./errors.ts";
 import type { Condition } from "./checks.ts";
 import { literalText, nameText } from "./literal.ts";
-import { all, holdsRecord, shapeOf, type Gap, type Shape } from "./shape.ts";
+import { all, holdsRecord, shapeOf, without, type Gap, type Shape } from "./shape.ts";
 import type { RowSchema } from "./table.ts";
 
 export interface RowShape {
@@ -63,7 +63,7 @@ function merged(name: string, variants: readonly Variant[], discriminator: strin
   if (isSame && isEverywhere) return shapes[0]!;
   if (shapes.some(({ defaultText }) => defaultText !== undefined))
     gaps.push({ path: name, what: `its default, which depends on the ${discriminator}` });
-  const mayMiss = isEverywhere ? kinds : ["none", ...kinds.filter((kind) => kind !== "none")];
+  const mayMiss = isEverywhere ? kinds : ["none", ...without(kinds, "none")];
   const { defaultText: _default, ...shape } = shapes[0]!;
   if (isSame) return { ...shape, kinds: mayMiss };
   if (shapes.some((each) => each.kinds.join() !== kinds.join()))

@@ -435,7 +435,7 @@ export function typeText(kinds: readonly string[]): string {
   return rest.length === 0 ? "none" : `option<${rest.join(" | ")}>`;
 }
 
-function without(kinds: readonly string[], kind: string): string[] {
+export function without(kinds: readonly string[], kind: string): string[] {
   return kinds.filter((each) => each !== kind);
 }
 
