@@ -30,7 +30,7 @@ export interface Described {
  * @throws `schema.unsupported`, `schema.bad_table`
  */
 export function describe(options: Options, full: boolean): Described {
-  const { schema, indexes = {}, relation, asserts = true, key = "id" } = options;
+  const { schema, indexes = {}, relation, types = true, asserts = types, key = "id" } = options;
   const gaps: Gap[] = [];
   const { fields, open } = rowShape(schema, gaps, full);
   const id = fields.get(key);
@@ -47,13 +47,14 @@ export function describe(options: Options, full: boolean): Described {
     ...fieldDefinitions(fields, gaps),
   };
   const definition: TableDefinition = {
-    clause: clauseOf(options, open),
-    fields: asserts ? described : withoutAsserts(described),
-    indexes: Object.fromEntries(Object.entries(indexes).map(([name, each]) => [name, indexDefinition(each)])),
+    clause: clauseOf(options, open || !types),
+    fields: !types ? {} : asserts ? described : withoutAsserts(described),
+    indexes: Object.fromEntries(
+      Object.entries(indexes).map(([name, each]) => [name, indexDefinition(id ? onKey(each, key) : each)]),
+    ),
   };
-  for (const [name, index] of Object.entries(definition.indexes))
-    requireFields(name, index, definition, open);
-  const unsaid = [{ path: "", what: "everything that a type does not say" }];
+  for (const [name, index] of Object.entries(definition.indexes)) requireFields(name, index, described, open);
+  const unsaid = [{ path: "", what: types ? "everything that a type does not say" : "everything" }];
   return { definition, gaps: asserts ? gaps : unsaid, hasKey: id !== undefined };
 }
 
@@ -102,11 +103,16 @@ function withoutAsserts(fields: TableDefinition["fields"]): TableDefinition["fie
   );
 }
 
+/** The key of a row is the id of its record. */
+function onKey({ fields, clause }: Index, key: string): Index {
+  return { fields: fields.map((field) => (field === key ? "id" : field)), clause };
+}
+
 /** @throws `schema.bad_table` for an index over what is no field */
 function requireFields(
   name: string,
   { fields }: IndexDefinition,
-  { fields: known }: TableDefinition,
+  known: TableDefinition["fields"],
   open: boolean,
 ): void {
   for (const path of fields) {

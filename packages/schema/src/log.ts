@@ -1,30 +1,33 @@
 import { z } from "zod";
-import { ProducerId } from "./ids.ts";
+import { Hash, ProducerId, RunId } from "./ids.ts";
 import { defineTable } from "./table.ts";
 
-/** Where the log begins and ends. There is one of it in a database. */
-export const LogHead = z.object({
-  id: z.literal("head"),
-  /** The last position given; 0 before the first event. */
+/**
+ * Where the log begins and ends. There are two of it in a database, because who appends and who trims would else be in
+ * each other's way: `head` with the last position given, and `floor` with the last one trimmed; 0 before the first.
+ */
+export const LogMark = z.object({
+  id: z.enum(["head", "floor"]),
   position: z.int().min(0),
-  /** Everything up to here was trimmed; positions are never used again. */
-  floor: z.int().min(0),
+  /** Database time of the last event up to there. */
+  at: z.date(),
 });
-export type LogHead = z.infer<typeof LogHead>;
+export type LogMark = z.infer<typeof LogMark>;
 
 export const logTable = defineTable({
   name: "log",
-  schema: LogHead,
+  schema: LogMark,
   asserts: false,
   comment: "where the log begins and ends",
 });
 
-/** A process that appends, with its last batch: the same batch sent again is answered, not appended. */
+/** Who appends, with the last batch: of one whose answer was lost it tells whether it was applied. */
 export const Producer = z.object({
   id: ProducerId,
   batch: z.int().min(0),
-  /** The position of the batch's first event, and how many it had. */
+  /** The position of the batch's first event; 0 for a batch that was given up and can no more be applied. */
   first: z.int().min(0),
+  /** How many events it had. */
   count: z.int().min(0),
   at: z.date(),
 });
@@ -35,4 +38,19 @@ export const producerTable = defineTable({
   schema: Producer,
   asserts: false,
   comment: "a process that appends to the log, with its last batch",
+});
+
+/** The last event of a run that was trimmed, so that its next one goes on from there. */
+export const RunTail = z.object({
+  id: RunId,
+  n: z.int().min(1),
+  hash: Hash.optional(),
+});
+export type RunTail = z.infer<typeof RunTail>;
+
+export const runTailTable = defineTable({
+  name: "run_tail",
+  schema: RunTail,
+  asserts: false,
+  comment: "where a run stood when its events were trimmed",
 });

@@ -6,9 +6,9 @@ import { Agent, agentTable } from "./agent.ts";
 import { Blob, blobTable } from "./blob.ts";
 import { Checkpoint, checkpointTable } from "./checkpoint.ts";
 import { Chunk, chunkTable } from "./chunk.ts";
-import { Consumer, consumerTable } from "./consumer.ts";
+import { Consumer, consumerTable, DeadLetter, deadLetterTable } from "./consumer.ts";
 import { Event, eventTable } from "./event.ts";
-import { LogHead, logTable, Producer, producerTable } from "./log.ts";
+import { LogMark, logTable, Producer, producerTable, RunTail, runTailTable } from "./log.ts";
 import { migrate, type MigrateOptions, type MigrationReport } from "./migrate.ts";
 import { readMigrations, type Migration } from "./migration.ts";
 import { Question, questionTable } from "./question.ts";
@@ -27,10 +27,12 @@ export const runtimeTables: readonly AnyTable[] = [
   eventTable,
   logTable,
   producerTable,
+  runTailTable,
   checkpointTable,
   signalTable,
   questionTable,
   consumerTable,
+  deadLetterTable,
   workerTable,
   scheduleTable,
   chunkTable,
@@ -63,12 +65,14 @@ const nouns = {
   run: Run,
   step: Step,
   event: Event,
-  log: LogHead,
+  log: LogMark,
   producer: Producer,
+  run_tail: RunTail,
   checkpoint: Checkpoint,
   signal: Signal,
   question: Question,
   consumer: Consumer,
+  dead_letter: DeadLetter,
   worker: Worker,
   schedule: Schedule,
   chunk: Chunk,

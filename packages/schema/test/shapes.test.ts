@@ -5,7 +5,7 @@ import { openDatabase, surql, ident, type Database } from "@sentient/db-pool";
 import { freshNames, sabotage } from "@sentient/testkit";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
-import { defineTable, type Table } from "../src/index.ts";
+import { defineTable, unique, type Table } from "../src/index.ts";
 import { generatedStatements } from "../src/generate-statements.ts";
 import { tableTexts } from "../src/generate-ddl.ts";
 import { corpus, type Example } from "./support/corpus.ts";
@@ -191,6 +191,39 @@ type Row = Record<string, unknown>;
 
 test("there are at least 60 shapes", () => {
   expect(Object.keys(corpus).length).toBeGreaterThanOrEqual(60);
+});
+
+test("a table without types has none in the database, and an index over its key is one over the id", async () => {
+  const table = defineTable({
+    name: "hot",
+    schema: z.object({ place: z.int(), group: z.string().optional(), note: z.string() }),
+    key: "place",
+    types: false,
+    indexes: { byGroup: unique("group", "place") },
+  });
+  expect(table.gaps).toEqual([{ path: "", what: "everything" }]);
+  expect(table.definition).toMatchObject({
+    clause: expect.stringContaining("SCHEMALESS") as unknown,
+    fields: {},
+    indexes: { byGroup: { fields: ["group", "id"], clause: "UNIQUE" } },
+  });
+  await db.transaction(generatedStatements(tableTexts("hot", table.definition)));
+  const rows = [1, 2, 3].map((place) => table.serialise({ place, group: "a", note: "x" }));
+  await db.query(surql`INSERT INTO hot ${rows}`);
+  const [row] = await db.query(surql<unknown[]>`SELECT * FROM hot WHERE group = "a" AND id > hot:1 LIMIT 1`);
+  expect(table.parse(row)).toEqual({ place: 2, group: "a", note: "x" });
+  expect(() => table.serialise({ place: 4, note: 5 as never })).toThrow("note");
+});
+
+test("an index over what is no field is refused in a table without types too", () => {
+  expect(() =>
+    defineTable({
+      name: "hot",
+      schema: z.object({ a: z.string() }),
+      types: false,
+      indexes: { wrong: unique("b" as never) },
+    }),
+  ).toThrow(expect.objectContaining({ code: "schema.bad_table" }));
 });
 
 test("control: without asserts the database takes what it should not", async () => {

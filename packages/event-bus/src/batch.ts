@@ -1,0 +1,122 @@
+// Batches. Owns: many entries as one transaction, and which of them it was when that fails.
+
+import { DbError, type RecordId, type Statement } from "@sentient/db-pool";
+import type { Draft, Placed } from "./draft.ts";
+import { EventBusError } from "./errors.ts";
+import { hashOfEvent } from "./hash-chain.ts";
+import * as queries from "./queries.ts";
+import type { EventRow, LastOfRun } from "./queries.ts";
+import type { Pending } from "./queue.ts";
+import type { Runs } from "./runs.ts";
+
+/** Where a batch goes. */
+export interface Place {
+  producer: RecordId;
+  number: number;
+  /** The last position given. */
+  head: number;
+  at: Date;
+  /** As of `head`. */
+  runs: Runs;
+  /** Whether each event carries the hash of its run up to it. */
+  hashes: boolean;
+}
+
+type Failure =
+  /** Somebody else has appended meanwhile. */
+  | { what: "stale" }
+  /** The producer's number is not the one before: it was settled by force, or its row is gone. */
+  | { what: "other batch" }
+  /** There is an event of this id already. */
+  | { what: "duplicate" }
+  /** A place that was free by all that is known is taken. */
+  | { what: "disorder" }
+  | { what: "entry"; index: number; error: unknown };
+
+/** One transaction: its number, the head, the events, then each entry's guards and statements, and the bell. */
+export class Batch {
+  readonly entries: readonly Pending[];
+  readonly number: number;
+  readonly at: Date;
+  readonly rows: readonly EventRow[];
+  /** For each entry, in its order. */
+  readonly placed: readonly Placed[][];
+  readonly statements: Statement[] = [];
+  /** Which entry a statement belongs to, and whether it is one of its guards, by its index. */
+  readonly #owners = new Map<number, { index: number; guard: number | undefined }>();
+  readonly #headAt: number;
+
+  constructor(entries: readonly Pending[], place: Place) {
+    const { producer, number, head, at } = place;
+    const { rows, placed } = placeAll(entries, place);
+    this.entries = entries;
+    this.number = number;
+    this.at = at;
+    this.rows = rows;
+    this.placed = placed;
+    const last = head + rows.length;
+    this.statements.push(queries.numberBatch(producer, number, head + 1, rows.length));
+    this.#headAt = this.statements.length;
+    if (rows.length > 0) this.statements.push(queries.moveHead(head, last, at), queries.insertEvents(rows));
+    entries.forEach((entry, index) => this.#add(entry, index));
+    if (rows.length > 0) this.statements.push(queries.ringBell(last));
+  }
+
+  #add({ guards, statements }: Pending, index: number): void {
+    guards.forEach((guard, i) => this.#push(queries.holds(guard), index, i));
+    for (const statement of statements(this.placed[index]!, this.at)) this.#push(statement, index, undefined);
+  }
+
+  #push(statement: Statement, index: number, guard: number | undefined): void {
+    this.#owners.set(this.statements.length, { index, guard });
+    this.statements.push(statement);
+  }
+
+  /** Undefined if it was none of its statements. */
+  whatFailed(error: DbError): Failure | undefined {
+    const at = error.statement?.index;
+    if (at === undefined) return undefined;
+    const owner = this.#owners.get(at);
+    if (owner) return { what: "entry", index: owner.index, error: errorOf(error, owner.guard) };
+    const thrown = error.details?.thrown;
+    if (thrown === queries.THROWN.otherBatch) return { what: "other batch" };
+    if (thrown === queries.THROWN.stale) return { what: "stale" };
+    if (at !== this.#headAt + 1) return undefined;
+    if (error.code === "db.unique" && error.details?.index === "byEventId") return { what: "duplicate" };
+    return error.code === "db.unique" || error.code === "db.already_exists"
+      ? { what: "disorder" }
+      : undefined;
+  }
+}
+
+function errorOf(error: DbError, guard: number | undefined): unknown {
+  if (guard === undefined || error.code !== "db.thrown") return error;
+  const thrown = error.details?.thrown;
+  const said = thrown === queries.THROWN.guard ? "it answered nothing" : `it threw: ${thrown}`;
+  return new EventBusError({
+    code: "event_bus.guard_failed",
+    message: `guard ${guard + 1} of the entry does not hold (${said}), so nothing of the entry was committed`,
+    cause: error,
+    details: { guard, ...(thrown === queries.THROWN.guard ? {} : { thrown }) },
+  });
+}
+
+function placeAll(
+  entries: readonly Pending[],
+  { head, at, runs, hashes }: Place,
+): { rows: EventRow[]; placed: Placed[][] } {
+  const rows: EventRow[] = [];
+  const moved = new Map<string, LastOfRun>();
+  const placeOne = (draft: Draft): Placed => {
+    const position = head + rows.length + 1;
+    const row: EventRow = { id: queries.eventId(position), ...draft, at };
+    rows.push(row);
+    if (draft.run === undefined) return { position };
+    const before = moved.get(draft.run) ?? runs.last(draft.run);
+    row.n = before.n + 1;
+    if (hashes) row.hash = hashOfEvent(row, before.hash);
+    moved.set(draft.run, queries.lastOf(row)!);
+    return { position, n: row.n };
+  };
+  return { rows, placed: entries.map(({ drafts }) => drafts.map(placeOne)) };
+}

@@ -1,0 +1,62 @@
+// Duplicates. Owns: what to answer to whoever tells of an event that is in the log already.
+
+import { isSame, type Placed } from "./draft.ts";
+import { EventBusError } from "./errors.ts";
+import { findByEventIds, type EventRow } from "./queries.ts";
+import type { Pending } from "./queue.ts";
+import type { Store } from "./store.ts";
+
+/**
+ * Answers the entries whose events are all in the log: with their places if they say the same, with `event_conflict` if
+ * not. An entry that only tells of events is left with those that are new.
+ *
+ * @returns what is still to be appended
+ */
+export async function answerDuplicates(db: Store, entries: readonly Pending[]): Promise<Pending[]> {
+  const ids = entries.flatMap(({ drafts }) => drafts.flatMap(({ eventId }) => eventId ?? []));
+  const rows = await db.query(findByEventIds(ids));
+  const byId = new Map(rows.map((row) => [row.eventId!, row]));
+  return entries.flatMap((entry) => {
+    const found = entry.drafts.map(({ eventId }) => (eventId === undefined ? undefined : byId.get(eventId)));
+    if (found.every((row) => !row)) return entry;
+    const other = found.find((row, i) => row && !isSame(row, entry.drafts[i]!));
+    const isWhole = found.every(Boolean);
+    const tellsOnly = entry.guards.length === 0 && entry.weight === 0;
+    if (other || (!isWhole && !tellsOnly)) {
+      entry.reject(conflictError(other ?? found.find(Boolean)!, other !== undefined));
+      return [];
+    }
+    if (!isWhole) return withoutFound(entry, found);
+    entry.resolve(found.map((row) => placeOf(row!)));
+    return [];
+  });
+}
+
+function withoutFound(entry: Pending, found: readonly (EventRow | undefined)[]): Pending {
+  return {
+    ...entry,
+    drafts: entry.drafts.filter((_, i) => !found[i]),
+    resolve: (placed) => {
+      const rest = placed.values();
+      entry.resolve(found.map((row) => (row ? placeOf(row) : rest.next().value!)));
+    },
+  };
+}
+
+function placeOf({ id, n }: EventRow): Placed {
+  return { position: id.id as number, ...(n === undefined ? {} : { n }) };
+}
+
+export function conflictError(
+  { id, eventId }: Pick<EventRow, "id" | "eventId">,
+  saysOther: boolean,
+): EventBusError {
+  const position = id.id as number;
+  return new EventBusError({
+    code: "event_bus.event_conflict",
+    message: saysOther
+      ? `an event with the id ${eventId} was told before, at position ${position}, and says something else`
+      : `the event ${eventId} is in the log already, at position ${position}, without the rest of this entry`,
+    details: { eventId, position },
+  });
+}

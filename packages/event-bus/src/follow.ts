@@ -1,0 +1,102 @@
+// Follow. Owns: one reader's place in the log, and the wait for more.
+// Does not own: remembering the place (consumer.ts).
+// F1. Events come in the order of their positions, each once, and none is left out.
+// F2. What was trimmed is told of, never skipped.
+// F3. Nothing piles up: who is slow falls behind what is held in memory, and reads the log.
+
+import { backoff, sleep, type Clock } from "@sentient/db-pool";
+import type { Event } from "@sentient/schema";
+import { EventBusError } from "./errors.ts";
+import { matcherOf, type CheckedFilter } from "./filter.ts";
+import { isPassing } from "./passing.ts";
+import { STRETCH, type Page, type Reader } from "./reader.ts";
+import type { Tail } from "./tail.ts";
+
+export interface Following {
+  reader: Reader;
+  tail: Tail;
+  clock: Clock;
+  filter: CheckedFilter;
+  /** The position to begin after. */
+  after: Promise<number>;
+  signal: AbortSignal;
+  /** Hears what keeps it from reading; it tries again. */
+  onProblem(error: unknown): void;
+}
+
+/** All events of a filter, as they come. */
+export async function* follow(following: Following): AsyncGenerator<Event, void, undefined> {
+  for await (const { events } of stretches(following))
+    for (const event of events) {
+      if (following.signal.aborted) return;
+      yield event;
+    }
+}
+
+/** The same with how far the log was looked through, where that is further than the events tell. */
+export async function* stretches(following: Following): AsyncGenerator<Stretch, void, undefined> {
+  const { tail, filter, signal } = following;
+  const matches = matcherOf(filter);
+  const leave = tail.join();
+  try {
+    const read = patientReader(following);
+    let after = await following.after;
+    while (!signal.aborted) {
+      const held = tail.since(after);
+      const stretch = held ? { events: held.events.filter(matches), end: held.end } : await read(after);
+      if (signal.aborted) return;
+      if (stretch.end > after) yield stretch;
+      else await tail.more(after, signal);
+      after = stretch.end;
+    }
+  } finally {
+    leave();
+  }
+}
+
+export interface Stretch {
+  events: readonly Event[];
+  /** Everything up to here was looked through. */
+  end: number;
+}
+
+/** Bytes of data in one page: with larger events there are fewer of them. */
+const PAGE_BYTES = 4 * 1024 * 1024;
+const FIRST_PAGE = 100;
+
+/** Tries again what will pass, for as long as it takes. */
+function patientReader({
+  reader,
+  filter,
+  clock,
+  signal,
+  onProblem,
+}: Following): (after: number) => Promise<Page> {
+  let limit = FIRST_PAGE;
+  return async (after) => {
+    for (let attempt = 0; ; attempt++) {
+      try {
+        const page = await reader.forward(filter, after, limit);
+        limit = page.bytes > PAGE_BYTES ? Math.max(1, limit >> 2) : Math.min(STRETCH, limit * 2);
+        return page;
+      } catch (error) {
+        if (!isPassing(error)) throw error;
+        onProblem(error);
+        await sleep(clock, backoff(attempt, { first: 50, max: 2_000 }), signal);
+        if (signal.aborted) return { events: [], bytes: 0, end: after, head: after };
+      }
+    }
+  };
+}
+
+/** Where to begin: a position, which must be one, or one of the ends of the log. */
+export type From = number | "beginning" | "now";
+
+/** @throws `event_bus.bad_option` */
+export function requireFrom(from: From, name: string): From {
+  if (from === "beginning" || from === "now" || (Number.isSafeInteger(from) && from >= 0)) return from;
+  throw new EventBusError({
+    code: "event_bus.bad_option",
+    message: `${name} is a position, "beginning" or "now", and not ${JSON.stringify(from)}`,
+  });
+}

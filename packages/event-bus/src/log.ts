@@ -1,0 +1,409 @@
+// Log. Owns: the end of the log, and the way there: what is told, who comes next, which place it gets.
+// Does not own: reading it (reader.ts, tail.ts).
+// L1. Positions are 1, 2, 3 … in the order of commits: the head moves in the transaction that inserts the events.
+// L2. An entry is committed whole or not at all, and what fails an entry fails no other.
+// L3. Entries are committed in the order they came in.
+// L4. A batch whose answer was lost is asked for: it was applied, or it is given up for good. It is never sent again.
+
+import { randomUUID } from "node:crypto";
+import { setImmediate } from "node:timers/promises";
+import {
+  backoff,
+  DbError,
+  RecordId,
+  sleep,
+  type Clock,
+  type Outcome,
+  type Statement,
+} from "@sentient/db-pool";
+import { Batch } from "./batch.ts";
+import { draftsOf, type NewEvent, type Placed } from "./draft.ts";
+import { answerDuplicates } from "./duplicates.ts";
+import { closedError, damagedError, EventBusError } from "./errors.ts";
+import { isPassing } from "./passing.ts";
+import * as queries from "./queries.ts";
+import { Queue, type Pending } from "./queue.ts";
+import { Runs } from "./runs.ts";
+import type { Store } from "./store.ts";
+
+/** What is committed together, or not at all. */
+export interface Entry {
+  events?: readonly NewEvent[];
+  /**
+   * Conditions: a statement each, which must answer something and throw nothing. One that others may invalidate meanwhile
+   * has to write the row it looks at: SurrealDB isolates by snapshot, and a row that was only read is not watched.
+   */
+  guards?: readonly Statement[];
+  /** What changes along with it; or what makes them, once it is known which places the events get. */
+  statements?: readonly Statement[] | ((placed: readonly Placed[], at: Date) => readonly Statement[]);
+}
+
+export interface AppendOptions {
+  /** Takes the entry back as long as it was not sent; afterwards it is too late. */
+  signal?: AbortSignal;
+}
+
+export interface LogOptions {
+  clock: Clock;
+  /** Of events that do not name their own. */
+  source: string;
+  /** How long an append may take, in milliseconds. */
+  timeout: number;
+  hashes: boolean;
+  /** Hears of rows as they are committed, in order; `after` is the position before the first. */
+  onCommit(rows: readonly queries.EventRow[], after: number): void;
+}
+
+/** What waits at most; past it an append waits for its turn, and past a hundred times as many it is refused. */
+const QUEUED_EVENTS = 10_000;
+const QUEUED_BYTES = 32 * 1024 * 1024;
+const WAITING = 100_000;
+/** How many events of others are looked through before it is cheaper to ask anew where runs stand. */
+const LOOK_BACK = 2_000;
+/** How long one attempt to find out about a lost answer takes at most. */
+const SETTLE_MS = 1_000;
+
+export class Log {
+  readonly #db: Store;
+  readonly #options: LogOptions;
+  readonly #queue = new Queue();
+  readonly #runs = new Runs();
+  readonly #askedForHead: PromiseWithResolvers<number>[] = [];
+  readonly #waiting: (() => void)[] = [];
+  #producer = newProducer();
+  /** The number of the last batch that was settled, one way or the other; 0 until the producer has begun. */
+  #batch: number | undefined;
+  /** The last position that this process knows of, and the database's time there. */
+  #end = { position: 0, at: 0 };
+  /** Whether nobody else has appended since, as far as is known; the transaction asks again. */
+  #isCurrent = false;
+  /** The database's clock, seen from this one. */
+  #ahead = 0;
+  #running: Promise<void> | undefined;
+  #closed = false;
+
+  constructor(db: Store, options: LogOptions) {
+    this.#db = db;
+    this.#options = options;
+  }
+
+  /** What waits to be committed. */
+  get queued(): number {
+    return this.#queue.size;
+  }
+
+  /**
+   * Commits an entry, together with whatever else is waiting, and answers with the places of its events.
+   *
+   * @throws `event_bus.guard_failed`, `event_bus.event_conflict`, `event_bus.timeout` (look at its `outcome`),
+   * `event_bus.overloaded`, `event_bus.cancelled`, `event_bus.closed`, `event_bus.invalid_event`, `schema.limit`; and
+   * the `DbError` of a statement of the entry that fails
+   * @example await log.append({ guards: [fence(lease)], statements: [saveRun(run)], events: [{ type: "run.completed", run: run.id }] });
+   */
+  async append(entry: Entry, { signal }: AppendOptions = {}): Promise<Placed[]> {
+    if (this.#closed) throw closedError();
+    const drafts = draftsOf(entry.events ?? [], this.#options.source);
+    const { guards = [], statements = [] } = entry;
+    const deadline = this.#options.clock.now() + this.#options.timeout;
+    if (this.#isFull() || this.#waiting.length > 0) await this.#turn();
+    if (signal?.aborted) throw cancelledError();
+    const { promise, resolve, reject } = Promise.withResolvers<Placed[]>();
+    const pending: Pending = {
+      drafts,
+      guards,
+      statements: typeof statements === "function" ? statements : () => statements,
+      weight: guards.length + (typeof statements === "function" ? 1 : statements.length),
+      deadline,
+      resolve,
+      reject,
+    };
+    this.#queue.push(pending);
+    this.#wake();
+    return signal ? this.#untilAborted(pending, promise, signal) : promise;
+  }
+
+  async #untilAborted(pending: Pending, promise: Promise<Placed[]>, signal: AbortSignal): Promise<Placed[]> {
+    const takeBack = () => {
+      if (this.#queue.remove((entry) => entry === pending).length > 0) pending.reject(cancelledError());
+    };
+    signal.addEventListener("abort", takeBack, { once: true });
+    try {
+      return await promise;
+    } finally {
+      signal.removeEventListener("abort", takeBack);
+    }
+  }
+
+  /** The last position, once all that was appended in this process before has been committed or refused. */
+  head(): Promise<number> {
+    if (this.#closed) return Promise.reject(closedError());
+    const asked = Promise.withResolvers<number>();
+    this.#askedForHead.push(asked);
+    this.#wake();
+    return asked.promise;
+  }
+
+  /** Takes nothing new, commits what waits, and lets go. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    for (const turn of this.#waiting.splice(0)) turn();
+    await this.#running;
+    if (this.#batch !== undefined)
+      await this.#db.query(queries.removeProducer(this.#producer)).catch(() => {}); // it goes when it is old
+  }
+
+  #isFull(): boolean {
+    return this.#queue.events >= QUEUED_EVENTS || this.#queue.bytes >= QUEUED_BYTES;
+  }
+
+  /** Waits until there is room, first come first served. */
+  async #turn(): Promise<void> {
+    if (this.#waiting.length >= WAITING)
+      throw new EventBusError({
+        code: "event_bus.overloaded",
+        message: `${this.#waiting.length} appends wait for room already; wait for some before you tell of more`,
+        retryable: true,
+      });
+    await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    if (this.#closed) throw closedError();
+  }
+
+  #wake(): void {
+    this.#running ??= this.#run();
+  }
+
+  async #run(): Promise<void> {
+    while (this.#queue.size > 0 || this.#askedForHead.length > 0) {
+      await setImmediate(); // all that the last acknowledgement woke shares the next commit
+      await this.#answerHead();
+      const batch = this.#queue.take();
+      if (batch.length > 0) await this.#commit(batch);
+      while (this.#waiting.length > 0 && !this.#isFull()) {
+        this.#waiting.shift()!();
+        await Promise.resolve(); // it is in the queue then
+      }
+    }
+    this.#running = undefined; // with nothing in between: who comes now has to wake it
+  }
+
+  async #answerHead(): Promise<void> {
+    const asked = this.#askedForHead.splice(0);
+    if (asked.length === 0) return;
+    try {
+      await this.#look([]);
+      for (const { resolve } of asked) resolve(this.#end.position);
+    } catch (error) {
+      for (const { reject } of asked) reject(error);
+    }
+  }
+
+  /** Ends with every entry of the batch answered, or put back to come next. */
+  async #commit(entries: readonly Pending[]): Promise<void> {
+    for (let attempt = 0; ; attempt++) {
+      entries = this.#withoutLate(entries);
+      if (entries.length === 0) return;
+      let batch: Batch | undefined;
+      try {
+        await this.#begin();
+        await this.#orient(entries);
+        batch = this.#place(entries);
+        const timeout = Math.max(1, Math.min(...entries.map(({ deadline }) => deadline)) - this.#now());
+        const [at] = await this.#db.transaction(batch.statements, { timeout });
+        this.#ahead = (at as Date).getTime() - this.#now();
+        return this.#committed(batch);
+      } catch (error) {
+        entries = await this.#remedy(error, entries, batch, attempt);
+      }
+    }
+  }
+
+  #place(entries: readonly Pending[]): Batch {
+    const { position, at } = this.#end;
+    return new Batch(entries, {
+      producer: this.#producer,
+      number: this.#batch! + 1,
+      head: position,
+      at: new Date(Math.max(at, this.#now() + this.#ahead)), // no event is older than the one before it
+      runs: this.#runs,
+      hashes: this.#options.hashes,
+    });
+  }
+
+  #committed({ entries, rows, placed, at, number }: Batch): void {
+    this.#batch = number;
+    if (rows.length > 0) {
+      const after = this.#end.position;
+      this.#end = { position: after + rows.length, at: at.getTime() };
+      this.#runs.learnFrom(rows);
+      this.#runs.prune();
+      this.#options.onCommit(rows, after);
+    }
+    entries.forEach((entry, i) => entry.resolve(placed[i]!));
+  }
+
+  /** What is to be tried again of a batch that failed; whoever is not among it has been answered, or comes next. */
+  async #remedy(
+    error: unknown,
+    entries: readonly Pending[],
+    batch: Batch | undefined,
+    attempt: number,
+  ): Promise<readonly Pending[]> {
+    if (!(error instanceof DbError)) return refuse(entries, error);
+    if (batch && error.outcome === "unknown") return this.#settle(batch, error);
+    const failed = batch?.whatFailed(error);
+    switch (failed?.what) {
+      case "stale":
+        this.#isCurrent = false;
+        return entries;
+      case "other batch":
+        this.#forgetProducer();
+        return entries;
+      case "duplicate":
+        return this.#withoutDuplicates(entries);
+      case "disorder":
+        return refuse(entries, damagedError(this.#end.position + 1, error.message));
+      case "entry":
+        return this.#withoutEntry(entries, failed.index, failed.error);
+      case undefined:
+        if (!isPassing(error)) return refuse(entries, error);
+        this.#isCurrent = false;
+        await sleep(this.#options.clock, backoff(attempt, { first: 5, max: 1_000 }));
+        return entries;
+    }
+  }
+
+  /** L2. Those before it are known to be good and go first; those after it were not looked at. */
+  #withoutEntry(entries: readonly Pending[], index: number, error: unknown): readonly Pending[] {
+    entries[index]!.reject(error);
+    const before = entries.slice(0, index);
+    const after = entries.slice(index + 1);
+    if (before.length === 0) return after;
+    this.#queue.putBack(after);
+    return before;
+  }
+
+  async #withoutDuplicates(entries: readonly Pending[]): Promise<readonly Pending[]> {
+    try {
+      return await answerDuplicates(this.#db, entries);
+    } catch (error) {
+      return refuse(entries, error);
+    }
+  }
+
+  /** L4. */
+  async #settle(batch: Batch, cause: DbError): Promise<readonly Pending[]> {
+    for (let attempt = 0; ; attempt++) {
+      try {
+        const timeout = SETTLE_MS * (1 + Math.min(attempt, 9));
+        const found = await this.#db.query(queries.settleBatch(this.#producer, batch.number), { timeout });
+        if (!found) {
+          this.#forgetProducer();
+          return refuse(batch.entries, lateError("unknown", cause));
+        }
+        if (found.first > 0) {
+          this.#committed(batch);
+          return [];
+        }
+        this.#batch = batch.number;
+        this.#isCurrent = false;
+        return batch.entries;
+      } catch (error) {
+        if (this.#db.closed) return refuse(batch.entries, lateError("unknown", error));
+        this.#withoutLate(batch.entries, "unknown");
+        await sleep(this.#options.clock, backoff(attempt, { first: 20, max: 1_000 }));
+      }
+    }
+  }
+
+  /** Begins a producer, unless there is one. */
+  async #begin(): Promise<void> {
+    if (this.#batch !== undefined) return;
+    await this.#db.query(queries.beginProducer(this.#producer)).catch((error: unknown) => {
+      if (error instanceof DbError && error.outcome === "unknown") this.#producer = newProducer();
+      throw error;
+    });
+    this.#batch = 0;
+  }
+
+  #forgetProducer(): void {
+    this.#producer = newProducer();
+    this.#batch = undefined;
+    this.#isCurrent = false;
+  }
+
+  /** Knows where the log and the runs of the batch stand, as of one position. */
+  async #orient(entries: readonly Pending[]): Promise<void> {
+    const runs = entries.flatMap(({ drafts }) => drafts.flatMap(({ run }) => run ?? []));
+    for (;;) {
+      const unknown = this.#runs.unknown(runs);
+      if (this.#isCurrent && unknown.length === 0) return;
+      await this.#look(unknown);
+    }
+  }
+
+  async #look(runs: readonly string[]): Promise<void> {
+    const asked = this.#now();
+    const { position: known } = this.#end;
+    const most = this.#runs.isEmpty ? 1 : LOOK_BACK;
+    const { head, now, appended, lastOfRuns } = await this.#db.query(queries.readView(known, most, runs));
+    if (!head) throw notMigratedError();
+    if (head.position < known) throw damagedError(head.position + 1, `it ended at ${known} before`);
+    if (head.position - known > appended.length) this.#runs.clear();
+    this.#runs.learnFrom(appended);
+    runs.forEach((run, i) => this.#runs.learn(run, lastOfRuns[i] ?? { n: 0 }));
+    this.#end = { position: head.position, at: head.at.getTime() };
+    this.#isCurrent = true;
+    this.#ahead = now.getTime() - asked;
+  }
+
+  /** Refuses those whose time is up, in the queue too. */
+  #withoutLate(entries: readonly Pending[], outcome: Outcome = "not_applied"): readonly Pending[] {
+    const now = this.#now();
+    const isLate = ({ deadline }: Pending) => deadline <= now;
+    if (this.#queue.first && isLate(this.#queue.first))
+      for (const { reject } of this.#queue.remove(isLate)) reject(lateError("not_applied"));
+    if (!entries.some(isLate)) return entries;
+    for (const entry of entries) if (isLate(entry)) entry.reject(lateError(outcome));
+    return entries.filter((entry) => !isLate(entry));
+  }
+
+  #now(): number {
+    return this.#options.clock.now();
+  }
+}
+
+function newProducer(): RecordId {
+  return new RecordId("producer", randomUUID());
+}
+
+function refuse(entries: readonly Pending[], error: unknown): [] {
+  for (const { reject } of entries) reject(error);
+  return [];
+}
+
+function lateError(outcome: Outcome, cause?: unknown): EventBusError {
+  return new EventBusError({
+    code: "event_bus.timeout",
+    message:
+      outcome === "unknown"
+        ? "the database did not say in time whether it has the events; tell of them again under the same eventId"
+        : "the database could not take the events in time; nothing was appended",
+    retryable: outcome === "not_applied",
+    outcome,
+    ...(cause === undefined ? {} : { cause }),
+  });
+}
+
+function cancelledError(): EventBusError {
+  return new EventBusError({
+    code: "event_bus.cancelled",
+    message: "the append was taken back before it was sent",
+  });
+}
+
+function notMigratedError(): EventBusError {
+  return new EventBusError({
+    code: "event_bus.not_migrated",
+    message: "this database has no log yet; run migrateRuntime(db) first",
+  });
+}

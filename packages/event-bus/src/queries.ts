@@ -1,0 +1,257 @@
+// Statements. Owns: every SurrealQL text of the log; values are bound where they are used.
+
+import {
+  BoundIncluded,
+  RecordId,
+  RecordIdRange,
+  surql,
+  type PreciseDate,
+  type Statement,
+} from "@sentient/db-pool";
+import type { Hash } from "@sentient/schema";
+
+const HEAD = new RecordId("log", "head");
+const FLOOR = new RecordId("log", "floor");
+/** What is rung when the log grows. In a table of its own, as LIVE taxes every write to the one it stands on. */
+export const BELL: RecordId<"bell"> = new RecordId("bell", "log");
+
+/** An event as it is stored. */
+export interface EventRow {
+  id: RecordId<"event">;
+  eventId?: string;
+  run?: string;
+  n?: number;
+  type: string;
+  source: string;
+  target?: string;
+  workflow?: string;
+  correlation?: string;
+  causation?: string;
+  data: string;
+  at: Date;
+  hash?: string;
+}
+
+export interface Mark {
+  position: number;
+  at: PreciseDate;
+}
+
+/** Where a run stands: its last event, if it has one. */
+export interface LastOfRun {
+  n: number;
+  hash?: Hash;
+}
+
+/** Where a run stands after an event of it. */
+export function lastOf({ n, hash }: Pick<EventRow, "n" | "hash">): LastOfRun | undefined {
+  return n === undefined ? undefined : ({ n, ...(hash === undefined ? {} : { hash }) } as LastOfRun);
+}
+
+export const eventId = (position: number): RecordId<"event"> => new RecordId("event", position);
+
+/** Both ends are included. */
+export const between = (first: number, last: number): RecordIdRange<"event"> =>
+  new RecordIdRange("event", new BoundIncluded(first), new BoundIncluded(last));
+
+// the ends of the log
+
+export const beginLog = () =>
+  surql`INSERT IGNORE INTO log ${[
+    { id: HEAD, position: 0, at: new Date(0) },
+    { id: FLOOR, position: 0, at: new Date(0) },
+  ]} RETURN NONE`;
+
+export interface Ends {
+  now: PreciseDate;
+  head: Mark | undefined;
+  floor: Mark | undefined;
+}
+
+export const readEnds = () =>
+  surql<Ends>`RETURN { now: time::now(), head: (SELECT * FROM ONLY ${HEAD}), floor: (SELECT * FROM ONLY ${FLOOR}) }`;
+
+export interface View extends Ends {
+  /** What was appended after `known`, as far as it was asked for. */
+  appended: Pick<EventRow, "id" | "run" | "n" | "hash">[];
+  lastOfRuns: (LastOfRun | undefined)[];
+}
+
+/** Enough for 2^26 events of one run. */
+const PROBES = Array.from({ length: 52 }, (_, i) => i);
+
+/**
+ * The last event of `$run` up to the id `$upTo`, found by doubling and halving: SurrealDB 3.0 reads all of a run to answer
+ * ORDER BY n DESC. NONE if there is none.
+ */
+const lastOfRun = surql<LastOfRun | undefined>`{
+  LET $first = (SELECT VALUE n FROM event WHERE run = $run LIMIT 1)[0];
+  LET $found = ${PROBES}.fold({ low: $first, high: NONE }, |$at, $_|
+    IF $at.low = NONE OR ($at.high != NONE AND $at.high - $at.low < 2) { $at } ELSE {
+      LET $try = IF $at.high = NONE { $at.low * 2 } ELSE { math::floor(($at.low + $at.high) / 2) };
+      LET $id = (SELECT VALUE id FROM event WHERE run = $run AND n >= $try LIMIT 1)[0];
+      IF $id = NONE OR $id > $upTo { { low: $at.low, high: $try } } ELSE { { low: $try, high: $at.high } }
+    });
+  SELECT n, hash FROM ONLY event WHERE run = $run AND n = $found.low AND id <= $upTo LIMIT 1
+}`;
+
+const END = eventId(Number.MAX_SAFE_INTEGER);
+
+export interface View extends Ends {
+  /** What was appended after `known`, as far as it was asked for. */
+  appended: Pick<EventRow, "id" | "run" | "n" | "hash">[];
+  lastOfRuns: (LastOfRun | undefined)[];
+}
+
+/**
+ * Where the log stands, in one snapshot: its end, what was appended after `known`, and where `runs` stand; of a run whose
+ * events were all trimmed it is what trimming has left.
+ */
+export const readView = (known: number, most: number, runs: readonly string[]) => surql<View>`{
+  LET $upTo = ${END};
+  RETURN {
+    now: time::now(),
+    head: (SELECT * FROM ONLY ${HEAD}),
+    floor: (SELECT * FROM ONLY ${FLOOR}),
+    appended: (SELECT id, run, n, hash FROM ${between(known + 1, known + most)}),
+    lastOfRuns: ${runs}.map(|$run| ${lastOfRun} ?? (SELECT n, hash FROM ONLY type::record("run_tail", $run)))
+  };
+}`;
+
+// reading
+
+/** A stretch of the log, seen in one snapshot. */
+export interface Stretch extends Ends {
+  rows: EventRow[];
+  /** Of a run or a correlation: how many events were looked at, and the last of them. */
+  seen?: number;
+  last?: RecordId;
+  /** Of a run: whether none of its events was trimmed. */
+  isWhole?: boolean;
+}
+
+const ends = surql`now: time::now(), head: (SELECT * FROM ONLY ${HEAD}), floor: (SELECT * FROM ONLY ${FLOOR})`;
+
+/** The events in a range that meet a condition. Never a range with LIMIT: SurrealDB 3.0 reads all of it. */
+export const readRange = (first: number, last: number, condition: Statement | undefined) =>
+  condition
+    ? surql<Stretch>`RETURN { ${ends}, rows: (SELECT * FROM ${between(first, last)} WHERE ${condition}) }`
+    : surql<Stretch>`RETURN { ${ends}, rows: (SELECT * FROM ${between(first, last)}) }`;
+
+/** The next events of a run after a position. What the index does not cover is asked outside: with LIMIT it is wrong. */
+export const readRun = (
+  run: string,
+  after: number,
+  limit: number,
+  condition: Statement | undefined,
+) => surql<Stretch>`{
+  LET $run = ${run};
+  LET $upTo = ${eventId(after)};
+  LET $from = ${after === 0 ? surql`0` : surql`(${lastOfRun}).n ?? 0`};
+  LET $rows = (SELECT * FROM event WHERE run = $run AND n > $from LIMIT ${limit});
+  LET $first = (SELECT VALUE n FROM event WHERE run = $run LIMIT 1)[0];
+  LET $isWhole = $first = 1 OR ($first = NONE AND (SELECT VALUE n FROM ONLY type::record("run_tail", $run)) = NONE);
+  ${stretchOf(condition)}
+}`;
+
+/** The last events of a run before a position, the latest first. */
+export const readRunBackward = (
+  run: string,
+  before: number,
+  limit: number,
+  condition: Statement | undefined,
+) =>
+  surql<Stretch>`{
+  LET $run = ${run};
+  LET $upTo = ${eventId(before - 1)};
+  LET $to = (${lastOfRun}).n ?? 0;
+  LET $rows = array::reverse((SELECT * FROM event WHERE run = $run AND n > $to - ${limit} AND n <= $to));
+  ${stretchOf(condition)}
+}`;
+
+/** The next events of a correlation after a position. */
+export const readCorrelation = (
+  correlation: string,
+  after: number,
+  limit: number,
+  condition: Statement | undefined,
+) => surql<Stretch>`{
+  LET $rows = (SELECT * FROM event WHERE correlation = ${correlation} AND id > ${eventId(after)} LIMIT ${limit});
+  ${stretchOf(condition)}
+}`;
+
+/** The last events of a correlation before a position, the latest first: all of it is sorted. */
+export const readCorrelationBackward = (
+  correlation: string,
+  before: number,
+  limit: number,
+  condition: Statement | undefined,
+) => surql<Stretch>`{
+  LET $ids = (SELECT VALUE id FROM event WHERE correlation = ${correlation} AND id < ${eventId(before)});
+  LET $rows = array::reverse(array::slice(array::sort($ids), -${limit}).map(|$id| (SELECT * FROM ONLY $id)));
+  ${stretchOf(condition)}
+}`;
+
+function stretchOf(condition: Statement | undefined): Statement {
+  const rows = condition ? surql`(SELECT * FROM $rows WHERE ${condition})` : surql`$rows`;
+  return surql`RETURN { ${ends}, rows: ${rows}, seen: array::len($rows), last: array::last($rows).id, isWhole: $isWhole }`;
+}
+
+/** When the events at these positions happened, as far as they are there. */
+export const readTimes = (positions: readonly number[]) => surql<(PreciseDate | undefined)[]>`
+  RETURN ${positions.map(eventId)}.map(|$id| (SELECT VALUE at FROM ONLY $id))`;
+
+// appending
+
+/** What the statements of an append throw; anything else they fail with is the database's. */
+export const THROWN = {
+  otherBatch: "event_bus.other_batch",
+  stale: "event_bus.stale",
+  guard: "event_bus.guard",
+};
+
+export const beginProducer = (producer: RecordId) =>
+  surql`CREATE ${producer} SET batch = 0, first = 0, count = 0, at = time::now() RETURN NONE`;
+
+/** Answers with the database's time. */
+export const numberBatch = (
+  producer: RecordId,
+  batch: number,
+  first: number,
+  count: number,
+) => surql<PreciseDate>`{
+  LET $at = (UPDATE ONLY ${producer} SET batch = ${batch}, first = ${first}, count = ${count}, at = time::now()
+    WHERE batch = ${batch - 1} RETURN VALUE at);
+  IF $at = NONE { THROW ${THROWN.otherBatch} };
+  $at
+}`;
+
+/** Whether a batch was applied, and if it was not, it never will be. `first` is 0 for one that was given up. */
+export const settleBatch = (producer: RecordId, batch: number) => surql<
+  { batch: number; first: number } | undefined
+>`{
+  LET $given = (UPDATE ONLY ${producer} SET batch = ${batch}, first = 0, count = 0, at = time::now()
+    WHERE batch = ${batch - 1} RETURN AFTER);
+  IF $given = NONE { SELECT * FROM ONLY ${producer} } ELSE { $given }
+}`;
+
+/** The condition makes it one writer after the other: who has not seen all that was appended looks again. */
+export const moveHead = (from: number, to: number, at: Date) => surql`{
+  LET $moved = (UPDATE ONLY ${HEAD} SET position = ${to}, at = ${at} WHERE position = ${from} RETURN VALUE position);
+  IF $moved = NONE { THROW ${THROWN.stale} }
+}`;
+
+export const insertEvents = (rows: readonly EventRow[]) => surql`INSERT INTO event ${rows} RETURN NONE`;
+
+export const ringBell = (position: number) => surql`UPSERT ${BELL} SET position = ${position} RETURN NONE`;
+
+/** In a block of its own, because a RETURN in the guard would end the one around it. */
+export const holds = (guard: Statement) => surql`{
+  LET $held = { ${guard} };
+  IF !$held { THROW ${THROWN.guard} }
+}`;
+
+export const findByEventIds = (ids: readonly string[]) =>
+  surql<EventRow[]>`SELECT * FROM event WHERE eventId IN ${ids}`;
+
+export const removeProducer = (producer: RecordId) => surql`DELETE ${producer} RETURN NONE`;

@@ -1,0 +1,45 @@
+// Subscriptions. Owns: calling a function for each event, one after the other, until told to stop.
+
+import { AsyncLocalStorage } from "node:async_hooks";
+import type { Event } from "@sentient/schema";
+
+export interface Subscription {
+  /** Once it resolves the handler runs no more, and will not be called again. */
+  unsubscribe: () => Promise<void>;
+}
+
+export type Handler = (event: Event) => unknown;
+
+/** The handler call that the code is in. */
+const within = new AsyncLocalStorage<symbol>();
+
+/** @param onProblem hears of what the handler throws, and why the subscription ended if it was not told to */
+export function subscribe(
+  events: (signal: AbortSignal) => AsyncIterable<Event>,
+  handler: Handler,
+  onProblem: (error: unknown, event?: Event) => void,
+): Subscription {
+  const end = new AbortController();
+  const self = Symbol("subscription");
+  const call = async (event: Event) => {
+    try {
+      await within.run(self, handler, event);
+    } catch (error) {
+      onProblem(error, event);
+    }
+  };
+  const run = async () => {
+    try {
+      for await (const event of events(end.signal)) await call(event);
+    } catch (error) {
+      onProblem(error);
+    }
+  };
+  const running = run();
+  return {
+    async unsubscribe() {
+      end.abort();
+      if (within.getStore() !== self) await running; // in the handler itself that would wait for its own end
+    },
+  };
+}
