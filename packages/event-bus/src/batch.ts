@@ -1,6 +1,6 @@
 // Batches. Owns: many entries as one transaction, and which of them it was when that fails.
 
-import { DbError, type RecordId, type Statement } from "@sentient/db-pool";
+import type { DbError, RecordId, Statement } from "@sentient/db-pool";
 import type { Draft, Placed } from "./draft.ts";
 import { EventBusError } from "./errors.ts";
 import { hashOfEvent } from "./hash-chain.ts";

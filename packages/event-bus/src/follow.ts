@@ -21,7 +21,7 @@ export interface Following {
   after: Promise<number>;
   signal: AbortSignal;
   /** Hears what keeps it from reading; it tries again. */
-  onProblem(error: unknown): void;
+  onProblem: (error: unknown) => void;
 }
 
 /** All events of a filter, as they come. */

@@ -51,7 +51,7 @@ export interface LogOptions {
   timeout: number;
   hashes: boolean;
   /** Hears of rows as they are committed, in order; `after` is the position before the first. */
-  onCommit(rows: readonly queries.EventRow[], after: number): void;
+  onCommit: (rows: readonly queries.EventRow[], after: number) => void;
 }
 
 /** What waits at most; past it an append waits for its turn, and past a hundred times as many it is refused. */

@@ -19,7 +19,7 @@ export interface TailOptions {
   hang: () => Doorbell;
   clock: Clock;
   /** Hears what keeps it from reading; it tries again. */
-  onProblem(error: unknown): void;
+  onProblem: (error: unknown) => void;
 }
 
 export class Tail {
