@@ -32,6 +32,21 @@ export const consumerTable = defineTable({
   comment: "a named durable follower of the log",
 });
 
+/** A process that wants its share of a consumer's partitions. */
+export const ConsumerMember = z.object({
+  id: z.tuple([Name, WorkerId]),
+  /** It is taken for gone after that. */
+  until: z.date(),
+});
+export type ConsumerMember = z.infer<typeof ConsumerMember>;
+
+export const consumerMemberTable = defineTable({
+  name: "consumer_member",
+  schema: ConsumerMember,
+  asserts: false,
+  comment: "a process that wants its share of a consumer's partitions",
+});
+
 /** An event that a consumer could not handle, with the reason; kept whole, as the log may be trimmed. */
 export const DeadLetter = z.object({
   id: z.tuple([Name, Position]),

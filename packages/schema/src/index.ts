@@ -31,7 +31,14 @@ export { Agent, agentTable } from "./agent.ts";
 export { Blob, blobTable } from "./blob.ts";
 export { Checkpoint, checkpointTable } from "./checkpoint.ts";
 export { Chunk, chunkTable } from "./chunk.ts";
-export { Consumer, consumerTable, DeadLetter, deadLetterTable } from "./consumer.ts";
+export {
+  Consumer,
+  ConsumerMember,
+  consumerMemberTable,
+  consumerTable,
+  DeadLetter,
+  deadLetterTable,
+} from "./consumer.ts";
 export { Event, EventType, EVENT_TYPES, eventData, eventTable, readEvent } from "./event.ts";
 export type { KnownEvent, OpaqueEvent } from "./event.ts";
 export { LogMark, logTable, Producer, producerTable, RunTail, runTailTable } from "./log.ts";

@@ -6,7 +6,14 @@ import { Agent, agentTable } from "./agent.ts";
 import { Blob, blobTable } from "./blob.ts";
 import { Checkpoint, checkpointTable } from "./checkpoint.ts";
 import { Chunk, chunkTable } from "./chunk.ts";
-import { Consumer, consumerTable, DeadLetter, deadLetterTable } from "./consumer.ts";
+import {
+  Consumer,
+  ConsumerMember,
+  consumerMemberTable,
+  consumerTable,
+  DeadLetter,
+  deadLetterTable,
+} from "./consumer.ts";
 import { Event, eventTable } from "./event.ts";
 import { LogMark, logTable, Producer, producerTable, RunTail, runTailTable } from "./log.ts";
 import { migrate, type MigrateOptions, type MigrationReport } from "./migrate.ts";
@@ -32,6 +39,7 @@ export const runtimeTables: readonly AnyTable[] = [
   signalTable,
   questionTable,
   consumerTable,
+  consumerMemberTable,
   deadLetterTable,
   workerTable,
   scheduleTable,
@@ -72,6 +80,7 @@ const nouns = {
   signal: Signal,
   question: Question,
   consumer: Consumer,
+  consumer_member: ConsumerMember,
   dead_letter: DeadLetter,
   worker: Worker,
   schedule: Schedule,

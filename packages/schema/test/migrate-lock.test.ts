@@ -201,8 +201,10 @@ describe("an old holder that comes back after it was taken over (L2)", () => {
     await sent.promise;
     // A statement that follows on the same engine: when it has been answered, the transaction before it has begun.
     await db.query(surql`SLEEP 50ms`);
+    const T = performance.now();
     await endLease(db);
     expect(numbersOf((await migrate(db, { migrations: all })).applied)).toEqual([3]);
+    console.log("TOOK", inFlight, performance.now() - T);
     gate.resolve();
     const ending = await old;
     expect(await visitsOf(db), "how often it was applied").toBe(1);

@@ -11,6 +11,8 @@ import {
   Chunk,
   chunkTable,
   Consumer,
+  ConsumerMember,
+  consumerMemberTable,
   consumerTable,
   DeadLetter,
   deadLetterTable,
@@ -272,6 +274,11 @@ export const samples: Record<Noun, Sample> = {
         updatedAt: at,
       },
     ],
+  },
+  consumer_member: {
+    schema: ConsumerMember,
+    table: consumerMemberTable,
+    values: [{ id: ["mailer", "w-1"], until: at }],
   },
   dead_letter: {
     schema: DeadLetter,
