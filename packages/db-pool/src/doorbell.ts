@@ -35,8 +35,10 @@ export class Doorbell implements AsyncDisposable {
   /**
    * Waits for the next ring. Returns at once if one is kept (B1), and with `"tick"` when the signal aborts or the bell
    * is closed: look there before you wait again.
+   *
+   * @param within rings at least that soon, in milliseconds; as the bell was hung, if left out
    */
-  next({ signal }: { signal?: AbortSignal } = {}): Promise<Ring> {
+  next({ signal, within = this.#every }: { signal?: AbortSignal; within?: number } = {}): Promise<Ring> {
     const kept = this.#kept;
     this.#kept = undefined;
     if (kept) return Promise.resolve(kept);
@@ -49,7 +51,7 @@ export class Doorbell implements AsyncDisposable {
         resolve(ring);
       };
       const onAbort = () => wake("tick");
-      const cancel = this.#clock.after(this.#every, onAbort);
+      const cancel = this.#clock.after(within, onAbort);
       signal?.addEventListener("abort", onAbort, { once: true });
       this.#waiting.add(wake);
     });

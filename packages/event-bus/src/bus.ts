@@ -2,16 +2,31 @@ import { systemClock, type Clock, type Database } from "@sentient/db-pool";
 import { Event, type Position } from "@sentient/schema";
 import { EventEmitter } from "node:events";
 import { z } from "zod";
+import { checkConsumer, Consumer, registerConsumer, type ConsumerOptions } from "./consumer.ts";
+import type { ConsumerHandler } from "./call.ts";
+import { Consumers } from "./consumers.ts";
 import { draftOf, isSame, type Draft, type NewEvent, type Placed } from "./draft.ts";
-import { badOption, closedError } from "./errors.ts";
+import { badOption, closedError, EventBusError } from "./errors.ts";
 import { checkFilter, type EventFilter } from "./filter.ts";
 import { follow as followLog, requireFrom, type From } from "./follow.ts";
 import { readHistory, type HistoryOptions, type HistoryPage } from "./history.ts";
 import { Log, type AppendOptions, type Entry } from "./log.ts";
+import { requireFirst, replay as replayTo, type ReplayRange } from "./replay.ts";
 import { Reader } from "./reader.ts";
+import {
+  retain,
+  RetentionOptions,
+  trim as trimLog,
+  type Trimmed,
+  type Trimming,
+  type TrimOptions,
+} from "./retention.ts";
 import { subscribe as callForEach, type Handler, type Subscription } from "./subscription.ts";
 import { Store } from "./store.ts";
+import type { Tools } from "./term.ts";
 import { Tail } from "./tail.ts";
+import { trace as traceEvent, type Trace, type TraceOptions } from "./trace.ts";
+import { verify as verifyRun, type Verified, type VerifyOptions } from "./verify.ts";
 
 const Options = z.strictObject({
   source: Event.shape.source.default("sentient"),
@@ -22,6 +37,7 @@ const Options = z.strictObject({
     .default(30_000),
   hashes: z.boolean().default(false),
   migrate: z.boolean().default(true),
+  retention: RetentionOptions.optional(),
   clock: z
     .custom<Clock>((value) => typeof (value as Clock | undefined)?.after === "function")
     .default(systemClock),
@@ -36,6 +52,8 @@ export interface EventBusOptions {
   hashes?: boolean;
   /** Whether the runtime's tables are brought up to date first; true if left out. */
   migrate?: boolean;
+  /** Trims the log in the background; all is kept if left out. One process of a database is enough, several do no harm. */
+  retention?: RetentionOptions;
   clock?: Clock;
 }
 
@@ -69,10 +87,19 @@ export class EventBus implements AsyncDisposable {
   readonly #end = new AbortController();
   readonly #telling = new Map<string, Telling>();
   readonly #subscriptions = new Set<Subscription>();
+  readonly #working = new Set<Consumer>();
+  readonly #tools: Tools;
+  /** What can be asked of any consumer, whichever process works on it. */
+  readonly consumers: Consumers;
+  readonly #trimming: Trimming;
+  readonly #retaining: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
 
   /** @internal */
-  constructor(db: Database, { source, timeout, hashes, migrate, clock }: z.output<typeof Options>) {
+  constructor(
+    db: Database,
+    { source, timeout, hashes, migrate, retention, clock }: z.output<typeof Options>,
+  ) {
     const store = new Store(db, { migrate });
     this.#source = source;
     this.#clock = clock;
@@ -81,6 +108,14 @@ export class EventBus implements AsyncDisposable {
     this.#tail = new Tail({ reader: this.#reader, hang: () => store.watch(), clock, onProblem });
     const onCommit = this.#tail.push.bind(this.#tail);
     this.#log = new Log(store, { clock, source, timeout, hashes, onCommit });
+    const { signal } = this.#end;
+    this.#trimming = { db: store, reader: this.#reader, signal };
+    const trim = this.trim.bind(this);
+    this.#retaining = retention && retain({ trim, clock, signal, onProblem }, retention);
+    this.#tools = { store, log: this.#log, reader: this.#reader, tail: this.#tail, clock, onProblem };
+    this.consumers = new Consumers(store, this.#reader, (name) => {
+      for (const consumer of this.#working) if (consumer.name === name) consumer.redrive();
+    });
   }
 
   /** For who changes something along with what is told of it. */
@@ -122,8 +157,10 @@ export class EventBus implements AsyncDisposable {
   async #tellOnce(event: NewEvent, id: string, options?: AppendOptions): Promise<Position> {
     const draft = draftOf(event, this.#source);
     for (let other = this.#telling.get(id); other; other = this.#telling.get(id)) {
-      if (isSame(other.draft, draft)) return other.position;
-      await other.position.catch(() => {});
+      const position = await other.position.catch((error: unknown) => {
+        if (isSame(other.draft, draft) && !isCancelled(error)) throw error; // who takes it back does so for themselves
+      });
+      if (position !== undefined && isSame(other.draft, draft)) return position;
     }
     const position = this.#tell(event, options).finally(() => this.#telling.delete(id));
     this.#telling.set(id, { draft, position });
@@ -184,6 +221,49 @@ export class EventBus implements AsyncDisposable {
   }
 
   /**
+   * Works on a consumer: a durable follower of the log whose place outlives every process. However many processes work on
+   * one, each event goes to one of them, at least once and in order; what a handler commits with `handling.commit` happens
+   * exactly once. An event that fails every try becomes a dead letter with its reason, and the next one comes.
+   *
+   * @param name letters, digits and . _ : -, at most 128; whoever says the same name shares the work
+   * @throws `event_bus.bad_option`, `event_bus.bad_filter`, `event_bus.consumer_mismatch`, `event_bus.position_trimmed`,
+   * `event_bus.position_ahead`, `event_bus.closed`
+   * @example await bus.consumer("mailer", { filter: { types: "order.placed" } }, async (event, { signal }) => send(event.data, { signal }));
+   */
+  async consumer(name: string, options: ConsumerOptions, handler: ConsumerHandler): Promise<Consumer> {
+    if (this.#end.signal.aborted) throw closedError();
+    const settings = checkConsumer(name, options, handler);
+    const from = requireFrom(options.from ?? "beginning", "from");
+    const position = await this.#positionOf(from);
+    if (typeof from === "number") await this.#reader.requireThere(from);
+    await registerConsumer(settings, position, this.#tools);
+    if (this.#end.signal.aborted) throw closedError();
+    const consumer = new Consumer(settings, this.#tools);
+    this.#working.add(consumer);
+    return consumer;
+  }
+
+  /**
+   * Goes through a part of the log again: moves a consumer back to an event, from which it goes on; or calls a function
+   * for each event of a range, one after the other.
+   *
+   * @param from the position of the first event; the earliest there is, if left out
+   * @param to the position of the last; for a function only, and the last there is now if left out
+   * @returns for a function, how many events it was called for
+   * @throws `event_bus.not_found`, `event_bus.bad_option`, `event_bus.bad_filter`, `event_bus.position_trimmed`,
+   * `event_bus.position_ahead`; what the function throws
+   * @example await bus.replay("mailer", { from: 1_000 });
+   * @example await bus.replay((event) => rebuild(event), { from: 1, to: 500, types: "order.*" });
+   */
+  replay(consumer: string, range: { from: number }): Promise<void>;
+  replay(handler: Handler, range?: ReplayRange): Promise<number>;
+  replay(who: string | Handler, range: ReplayRange = {}): Promise<number | void> {
+    return typeof who === "string"
+      ? this.consumers.move(who, requireFirst(range))
+      : replayTo(who, range, this.#reader);
+  }
+
+  /**
    * A page of the log, by position; with `at` by time.
    *
    * @throws `event_bus.bad_filter`, `event_bus.bad_option`, `schema.limit`, `event_bus.position_trimmed`,
@@ -192,6 +272,44 @@ export class EventBus implements AsyncDisposable {
    */
   history(options: HistoryOptions = {}): Promise<HistoryPage> {
     return readHistory(this.#reader, options);
+  }
+
+  /**
+   * What led to an event, and what came of it: up along `causation` to the first cause, and from there down again; and
+   * whatever shares its `correlation`.
+   *
+   * @param event an event, its `eventId`, or a position; `event:<position>` is what the log calls the event there
+   * @throws `event_bus.not_found`, also for an event that was trimmed; `event_bus.bad_option`, `schema.limit`
+   * @example console.log((await bus.trace("order-17")).text);
+   */
+  trace(event: Event | string | number, options?: TraceOptions): Promise<Trace> {
+    return traceEvent(this.#trimming.db, event, options);
+  }
+
+  /**
+   * Whether the events of a run are those that were told, for a log with `{ hashes: true }`: each carries a hash of itself
+   * and of all before it in its run. Answers with the first that is damaged. What was trimmed is taken as it was then.
+   *
+   * A chain alone cannot tell that its end was cut off, nor that somebody wrote all of it anew: note the hash of a run that
+   * has ended where others cannot write, and say it here.
+   *
+   * @throws `event_bus.not_found` for a run that never had events; `event_bus.bad_option`
+   * @example const checked = await bus.verify(run, { hash: noted }); if (!checked.ok) console.error(checked.message);
+   */
+  verify(run: string, options?: VerifyOptions): Promise<Verified> {
+    return verifyRun(this.#trimming.db, run, options);
+  }
+
+  /**
+   * Removes the oldest events, for ever. Of several conditions the most cautious wins, and no event goes that a consumer has
+   * not handled yet, unless `force` is said. Who follows from further back is told `event_bus.position_trimmed`; nobody
+   * else notices. An `eventId` is forgotten with its event. It goes in small transactions; after a crash call it again.
+   *
+   * @throws `event_bus.bad_option`; `event_bus.closed` when the bus is closed meanwhile; the `DbError` of the database
+   * @example const { floor, heldBy } = await bus.trim({ olderThan: 30 * 24 * 3_600_000, keep: 10_000 });
+   */
+  trim(options: TrimOptions): Promise<Trimmed> {
+    return trimLog(this.#trimming, options);
   }
 
   /** Hears what the bus tells about itself, until the returned function is called. */
@@ -217,7 +335,9 @@ export class EventBus implements AsyncDisposable {
 
   async #close(): Promise<void> {
     this.#end.abort();
+    await Promise.all([...this.#working].map((consumer) => consumer.stop()));
     await Promise.all([...this.#subscriptions].map((subscription) => subscription.unsubscribe()));
+    await this.#retaining;
     await this.#log.close();
     await this.#tail.close();
   }
@@ -225,6 +345,10 @@ export class EventBus implements AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
+}
+
+function isCancelled(error: unknown): boolean {
+  return error instanceof EventBusError && error.code === "event_bus.cancelled";
 }
 
 /**

@@ -76,8 +76,9 @@ function typeCondition(types: readonly string[] | undefined): Statement | undefi
   if (!types || types.includes("*")) return undefined;
   const exact = types.filter((type) => !type.endsWith("*"));
   const below = types.filter((type) => type.endsWith("*")).map((type) => type.slice(0, -1));
-  if (below.length === 0) return surql`type IN ${exact}`;
-  return surql`(type IN ${exact} OR ${below}.any(|$start| string::starts_with(type, $start)))`;
+  const parts = below.map((start) => surql`string::starts_with(type, ${start})`);
+  if (exact.length > 0) parts.push(surql`type IN ${exact}`);
+  return surql`(${parts.reduce((any, part) => surql`${any} OR ${part}`)})`;
 }
 
 /** Whether an event is one of those that a filter is for. */

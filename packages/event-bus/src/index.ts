@@ -1,2 +1,28 @@
 export { createEventBus } from "./bus.ts";
 export type { EventBus, EventBusEvents, EventBusOptions, FollowOptions } from "./bus.ts";
+
+// telling
+export type { NewEvent, Placed } from "./draft.ts";
+export type { AppendOptions, Entry } from "./log.ts";
+
+// hearing
+export type { EventFilter } from "./filter.ts";
+export type { From } from "./follow.ts";
+export type { Handler, Subscription } from "./subscription.ts";
+export type { HistoryOptions, HistoryPage } from "./history.ts";
+export type { ReplayRange } from "./replay.ts";
+
+// consuming
+export type { Consumer, ConsumerOptions } from "./consumer.ts";
+export type { Change, ConsumerHandler, Handling } from "./call.ts";
+export type { Consumers, ConsumerStatus, PartitionStatus } from "./consumers.ts";
+export type { DeadLetter } from "./letters.ts";
+
+// looking back, and keeping
+export type { Trace, TraceNode, TraceOptions } from "./trace.ts";
+export type { Damage, Verified, VerifyOptions } from "./verify.ts";
+export type { RetentionOptions, Trimmed, TrimOptions } from "./retention.ts";
+
+// when it goes wrong
+export { EventBusError } from "./errors.ts";
+export type { EventBusErrorCode } from "./errors.ts";

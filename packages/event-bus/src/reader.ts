@@ -83,6 +83,12 @@ export class Reader {
     return { head: headOf(read), floor: floorOf(read) };
   }
 
+  /** @throws `event_bus.position_trimmed`, `event_bus.position_ahead` */
+  async requireThere(after: number): Promise<void> {
+    const { head, floor } = await this.ends();
+    requireThere(after, floor, head);
+  }
+
   /**
    * The last position at which something had happened before `time`, or 0. Times never fall from one position to the next,
    * so that a few looks find it, however long the log is.

@@ -1,0 +1,114 @@
+// Calls. Owns: one call of a handler: its time, its signal, its one commit.
+
+import type { Clock, Statement } from "@sentient/db-pool";
+import type { Event } from "@sentient/schema";
+import type { NewEvent, Placed } from "./draft.ts";
+import { EventBusError } from "./errors.ts";
+
+/** What changes along with an event's being handled: all of it, or nothing. */
+export interface Change {
+  statements?: readonly Statement[];
+  events?: readonly NewEvent[];
+}
+
+export interface Handling {
+  /** Aborts when the time is up, the lease was lost, or the consumer has waited for long enough on its way to stop. */
+  signal: AbortSignal;
+  /** 1 for the first. */
+  attempt: number;
+  /**
+   * Commits the event as handled, together with these changes, once all events before it are. At most once a call; what
+   * fails afterwards is told of and not tried again.
+   *
+   * @returns the places of the events
+   * @throws `event_bus.lease_lost`, `event_bus.handler_timeout`: nothing was committed
+   */
+  commit: (change: Change | readonly Statement[]) => Promise<Placed[]>;
+}
+
+export type ConsumerHandler = (event: Event, handling: Handling) => unknown;
+
+interface CallOptions {
+  handler: ConsumerHandler;
+  timeout: number;
+  clock: Clock;
+  /** The term is over. */
+  lost: AbortSignal;
+  commit: (change: Change) => Promise<Placed[]>;
+}
+
+export class Call {
+  /** Settles when the handler does, or when it is not waited for any longer; with what it failed with. */
+  readonly outcome: Promise<{ error: unknown } | undefined>;
+  readonly #options: CallOptions;
+  readonly #over = new AbortController();
+  #committing: Promise<Placed[]> | undefined;
+  #committed = false;
+
+  constructor(event: Event, attempt: number, options: CallOptions) {
+    this.#options = options;
+    this.outcome = this.#run(event, attempt);
+  }
+
+  get committed(): boolean {
+    return this.#committed;
+  }
+
+  async #run(event: Event, attempt: number): Promise<{ error: unknown } | undefined> {
+    const { handler, timeout, clock, lost } = this.#options;
+    const { signal } = this.#over;
+    const end = () => this.#over.abort(lost.reason);
+    const cancel = clock.after(timeout, () => this.#over.abort(tooLong(timeout)));
+    lost.addEventListener("abort", end, { once: true });
+    if (lost.aborted) end();
+    try {
+      const handled = (async () => handler(event, { signal, attempt, commit: this.#commit }))();
+      await Promise.race([handled, aborted(signal)]);
+      await this.#committing;
+      return undefined;
+    } catch (error) {
+      await this.#committing?.catch(() => {}); // it may have come in time
+      return { error };
+    } finally {
+      cancel();
+      lost.removeEventListener("abort", end);
+      this.#over.abort(
+        new EventBusError({ code: "event_bus.closed", message: "this call of the handler is over" }),
+      );
+    }
+  }
+
+  readonly #commit = (change: Change | readonly Statement[]): Promise<Placed[]> => {
+    if (this.#over.signal.aborted) return Promise.reject(this.#over.signal.reason as Error);
+    if (this.#committing) return Promise.reject(twice());
+    const whole = Array.isArray(change) ? { statements: change as Statement[] } : (change as Change);
+    this.#committing = this.#options.commit(whole).then((placed) => {
+      this.#committed = true;
+      return placed;
+    });
+    this.#committing.catch(() => {}); // told to who awaits it, and by the call
+    return this.#committing;
+  };
+}
+
+function aborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    if (signal.aborted) reject(signal.reason as Error);
+    else signal.addEventListener("abort", () => reject(signal.reason as Error), { once: true });
+  });
+}
+
+function tooLong(timeout: number): EventBusError {
+  return new EventBusError({
+    code: "event_bus.handler_timeout",
+    message: `the handler took longer than ${timeout} ms`,
+    retryable: true,
+  });
+}
+
+function twice(): EventBusError {
+  return new EventBusError({
+    code: "event_bus.bad_option",
+    message: "an event is committed once; hand all that changes to one commit",
+  });
+}
