@@ -8,7 +8,7 @@ import { Consumers } from "./consumers.ts";
 import { draftOf, isSame, type Draft, type NewEvent, type Placed } from "./draft.ts";
 import { badOption, closedError, EventBusError } from "./errors.ts";
 import { checkFilter, type EventFilter } from "./filter.ts";
-import { follow as followLog, requireFrom, type From } from "./follow.ts";
+import { follow as followLog, patiently, requireFrom, type From } from "./follow.ts";
 import { readHistory, type HistoryOptions, type HistoryPage } from "./history.ts";
 import { Log, type AppendOptions, type Entry } from "./log.ts";
 import { requireFirst, replay as replayTo, type ReplayRange } from "./replay.ts";
@@ -178,17 +178,16 @@ export class EventBus implements AsyncDisposable {
   follow({ after = "now", signal, ...filter }: FollowOptions = {}): AsyncGenerator<Event, void, undefined> {
     if (this.#end.signal.aborted) throw closedError();
     const checked = checkFilter(filter);
-    const from = this.#positionOf(requireFrom(after, "after"));
-    from.catch(() => {}); // told to whoever iterates
-    return followLog({
-      reader: this.#reader,
-      tail: this.#tail,
+    const patience = {
       clock: this.#clock,
-      filter: checked,
-      after: from,
       signal: signal ? AbortSignal.any([signal, this.#end.signal]) : this.#end.signal,
       onProblem: this.#tellOf,
-    });
+    };
+    const from = requireFrom(after, "after");
+    const position = patiently(() => this.#positionOf(from), patience).then((found) => found ?? 0);
+    position.catch(() => {}); // told to whoever iterates
+    const { reader, tail } = this.#tools;
+    return followLog({ ...patience, reader, tail, filter: checked, after: position });
   }
 
   async #positionOf(from: From): Promise<number> {
@@ -323,8 +322,12 @@ export class EventBus implements AsyncDisposable {
 
   /** An error of a handler that nobody listens for is a warning of the process, and never its end. */
   readonly #tellOf = (error: unknown, event?: Event): void => {
-    const isHeard = this.#emitter.emit("problem", { error, ...(event ? { event } : {}) });
-    if (!isHeard && event) process.emitWarning(error instanceof Error ? error : String(error));
+    try {
+      const isHeard = this.#emitter.emit("problem", { error, ...(event ? { event } : {}) });
+      if (!isHeard && event) warn(error);
+    } catch (thrown) {
+      warn(thrown); // by a listener
+    }
   };
 
   /** Takes nothing new, commits what waits, ends all who follow, and lets go. The database stays open. */
@@ -349,6 +352,10 @@ export class EventBus implements AsyncDisposable {
 
 function isCancelled(error: unknown): boolean {
   return error instanceof EventBusError && error.code === "event_bus.cancelled";
+}
+
+function warn(error: unknown): void {
+  process.emitWarning(error instanceof Error ? error : String(error));
 }
 
 /**

@@ -21,7 +21,8 @@ export interface Handling {
    * fails afterwards is told of and not tried again.
    *
    * @returns the places of the events
-   * @throws `event_bus.lease_lost`, `event_bus.handler_timeout`: nothing was committed
+   * @throws `event_bus.lease_lost`, `event_bus.handler_timeout`: nothing was committed; `event_bus.bad_option` for a second
+   * one; and what `log.append` does
    */
   commit: (change: Change | readonly Statement[]) => Promise<Placed[]>;
 }
@@ -32,8 +33,8 @@ interface CallOptions {
   handler: ConsumerHandler;
   timeout: number;
   clock: Clock;
-  /** The term is over. */
-  lost: AbortSignal;
+  /** Ends it before its time. */
+  end: AbortSignal;
   commit: (change: Change) => Promise<Placed[]>;
 }
 
@@ -55,12 +56,12 @@ export class Call {
   }
 
   async #run(event: Event, attempt: number): Promise<{ error: unknown } | undefined> {
-    const { handler, timeout, clock, lost } = this.#options;
+    const { handler, timeout, clock, end } = this.#options;
     const { signal } = this.#over;
-    const end = () => this.#over.abort(lost.reason);
+    const onEnd = () => this.#over.abort(end.reason);
     const cancel = clock.after(timeout, () => this.#over.abort(tooLong(timeout)));
-    lost.addEventListener("abort", end, { once: true });
-    if (lost.aborted) end();
+    end.addEventListener("abort", onEnd, { once: true });
+    if (end.aborted) onEnd();
     try {
       const handled = (async () => handler(event, { signal, attempt, commit: this.#commit }))();
       await Promise.race([handled, aborted(signal)]);
@@ -71,7 +72,7 @@ export class Call {
       return { error };
     } finally {
       cancel();
-      lost.removeEventListener("abort", end);
+      end.removeEventListener("abort", onEnd);
       this.#over.abort(
         new EventBusError({ code: "event_bus.closed", message: "this call of the handler is over" }),
       );

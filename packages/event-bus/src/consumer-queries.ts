@@ -13,6 +13,7 @@ export interface PartitionRow {
   handled: number;
   rate: number;
   suspect?: { position: number; times: number };
+  updatedAt: PreciseDate;
 }
 
 export interface LetterRow extends Omit<DeadLetter, "id" | "createdAt" | "updatedAt"> {
@@ -79,10 +80,13 @@ export const removeConsumer = (name: string) => [
 
 // leases
 
-/** Answers with the row as it was, if the lease could be had. A lease that was still there had run out. */
+/**
+ * Answers with the row as it was, if the lease could be had: it was given back, has run out, or was this worker's own, who
+ * has given it up or never heard that it was granted.
+ */
 export const claim = (id: RecordId, worker: string, lease: number) => surql<PartitionRow | undefined>`
   UPDATE ONLY ${id} SET token += 1, lease = { worker: ${worker}, until: time::now() + ${ms(lease)} }, updatedAt = time::now()
-  WHERE lease = NONE OR lease.until <= time::now() RETURN BEFORE`;
+  WHERE lease = NONE OR lease.until <= time::now() OR lease.worker = ${worker} RETURN BEFORE`;
 
 /** Answers nothing if somebody else has it. */
 export const renew = ({ id, token }: Held, lease: number) => surql<number | undefined>`
@@ -112,7 +116,7 @@ export const suspectEvent = ({ id, token }: Held, position: number, times: numbe
 
 /** A condition that changes its row, so that who takes the lease meanwhile makes it fail. */
 export const stillHeld = ({ id, token }: Held) => surql<number | undefined>`
-  UPDATE ONLY ${id} SET updatedAt = time::now() WHERE token = ${token} RETURN VALUE token`;
+  UPDATE ONLY ${id} SET suspect = NONE, updatedAt = time::now() WHERE token = ${token} RETURN VALUE token`;
 
 /** Somewhere else in the log, for whoever is given the next lease; who has one now has lost it. */
 export const moveTo = (name: string, position: number) => surql<PartitionRow[]>`
@@ -129,11 +133,12 @@ export const leaveMembers = (name: string, worker: string) => surql`
 
 export const readShares = (name: string) => surql<{
   rows: PartitionRow[];
-  members: number;
+  /** The workers, in the order of their names. */
+  members: string[];
   now: PreciseDate;
 }>`RETURN {
   now: time::now(),
-  members: array::len((SELECT VALUE id FROM ${membersOf(name)} WHERE until > time::now())),
+  members: (SELECT VALUE record::id(id)[1] FROM ${membersOf(name)} WHERE until > time::now()),
   rows: (SELECT * FROM ${partitionsOf(name)})
 }`;
 

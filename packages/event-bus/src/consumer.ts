@@ -1,5 +1,6 @@
 // Consumers. Owns: this process's share of a named durable follower: which partitions it has a lease on.
 
+import { AsyncLocalStorage } from "node:async_hooks";
 import { randomUUID } from "node:crypto";
 import { sleep } from "@sentient/db-pool";
 import { Name } from "@sentient/schema";
@@ -46,6 +47,7 @@ const Options = z.strictObject({
     .prefault({}),
   timeout: milliseconds.default(30_000),
   lease: milliseconds.min(100).default(15_000),
+  handler: z.custom<ConsumerHandler>((value) => typeof value === "function", "a function"),
 });
 
 /** @throws `event_bus.bad_option`, `event_bus.bad_filter` */
@@ -54,15 +56,20 @@ export function checkConsumer(
   options: ConsumerOptions,
   handler: ConsumerHandler,
 ): ConsumerSettings {
-  const checked = Options.safeParse({ name, ...options });
+  const checked = Options.safeParse({ ...options, name, handler });
   if (!checked.success) throw badOption(checked.error);
   const { from: _from, ...settings } = checked.data;
-  return { ...settings, filter: checkFilter(options.filter ?? {}), handler };
+  return { ...settings, filter: checkFilter(options.filter ?? {}) };
 }
 
-/** How often it looks for a partition that is free. */
+/** How often it looks for a partition that is free; oftener where leases are short. */
 const POLL_MS = 1_000;
 const STOP_MS = 10_000;
+/** How long saving and giving back may take after that. */
+const GRACE_MS = 1_000;
+
+/** Whose handler the code is in. */
+const within = new AsyncLocalStorage<Consumer>();
 
 /** This process's part in a consumer. Made by `bus.consumer`. */
 export class Consumer implements AsyncDisposable {
@@ -75,12 +82,13 @@ export class Consumer implements AsyncDisposable {
   /** Ends the pause before the next look. */
   #nudge = new AbortController();
   readonly #running: Promise<void>;
-  #memberUntil = 0;
+  #memberUntil = -Infinity;
 
   /** @internal */
   constructor(settings: ConsumerSettings, tools: Tools) {
     this.name = settings.name;
-    this.#settings = settings;
+    const handler: ConsumerHandler = (...call) => within.run(this, settings.handler, ...call);
+    this.#settings = { ...settings, handler };
     this.#tools = tools;
     this.#running = this.#run();
   }
@@ -92,42 +100,52 @@ export class Consumer implements AsyncDisposable {
 
   /**
    * Hands out nothing more, waits for the handlers that are under way, saves the position and gives the lease back. The
-   * handler is not called any more once it resolves; what was not settled comes again.
+   * handler is not called any more once it resolves; what was not settled comes again. In the handler itself it does not
+   * wait, which would be for its own end.
    *
    * @param deadline how long handlers may take, in milliseconds; then their signals abort. Default 10,000
    */
   async stop({ deadline = STOP_MS }: { deadline?: number } = {}): Promise<void> {
     this.#stop.abort();
     this.#nudge.abort();
-    const cancel = this.#tools.clock.after(deadline, () => this.#terms.forEach((term) => term.abandon()));
-    await this.#running;
-    cancel();
+    if (within.getStore() === this || (await this.#endsWithin(deadline))) return;
+    for (const term of this.#terms.values()) term.cut();
+    if (await this.#endsWithin(GRACE_MS)) return;
+    for (const term of this.#terms.values()) term.abandon();
+  }
+
+  async #endsWithin(ms: number): Promise<boolean> {
+    const ended = new AbortController();
+    void this.#running.then(() => ended.abort());
+    await sleep(this.#tools.clock, ms, ended.signal);
+    return ended.signal.aborted;
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.stop();
   }
 
-  /** Somebody here has asked for dead letters to be tried again. @internal */
-  redrive(): void {
-    for (const term of this.#terms.values()) term.redrive();
+  /** Somebody here has moved the consumer, or wants dead letters to be tried again. @internal */
+  look(): void {
+    for (const term of this.#terms.values()) term.look();
   }
 
   async #run(): Promise<void> {
+    const { clock, store, onProblem } = this.#tools;
+    const { lease, partitions } = this.#settings;
     while (!this.#stop.signal.aborted) {
       this.#nudge = new AbortController();
       try {
-        await (this.#settings.partitions === 1 ? this.#claim(0) : this.#share());
+        await (partitions === 1 ? this.#claim(0) : this.#share());
       } catch (error) {
-        this.#tools.onProblem(error);
+        onProblem(error);
       }
-      if (!this.#stop.signal.aborted) await sleep(this.#tools.clock, POLL_MS, this.#nudge.signal);
+      if (!this.#stop.signal.aborted)
+        await sleep(clock, Math.min(POLL_MS, lease / 3), this.#nudge.signal);
     }
     await Promise.all([...this.#terms.values()].map((term) => term.stop()));
-    if (this.#settings.partitions > 1)
-      await this.#tools.store
-        .query(queries.leaveMembers(this.name, this.#worker))
-        .catch(this.#tools.onProblem);
+    if (partitions > 1)
+      await store.query(queries.leaveMembers(this.name, this.#worker)).catch(onProblem);
   }
 
   async #claim(partition: number): Promise<void> {
@@ -137,8 +155,9 @@ export class Consumer implements AsyncDisposable {
     const asked = clock.now();
     const row = await store.query(queries.claim(queries.partitionId(name, partition), this.#worker, lease));
     if (!row) return;
-    const term = new Term(row, asked, this.#settings, this.#tools);
+    const term = new Term(row, { worker: this.#worker, asked }, this.#settings, this.#tools);
     this.#terms.set(partition, term);
+    if (this.#stop.signal.aborted) void term.stop();
     void term.ended.then(() => {
       this.#terms.delete(partition);
       if (!term.failed) this.#nudge.abort(); // to claim it again at once, if it is free
@@ -149,19 +168,27 @@ export class Consumer implements AsyncDisposable {
   async #share(): Promise<void> {
     const { store, clock } = this.#tools;
     const { partitions, lease } = this.#settings;
-    if (clock.now() >= this.#memberUntil - lease / 2) {
-      this.#memberUntil = clock.now() + lease;
+    const now = clock.now();
+    if (now >= this.#memberUntil - lease / 2) {
       await store.query(queries.joinMembers(this.name, this.#worker, lease));
+      this.#memberUntil = now + lease;
     }
-    const { rows, members, now } = await store.query(queries.readShares(this.name));
-    const share = Math.ceil(partitions / Math.max(1, members));
-    const free = rows
-      .filter((row) => !row.lease || row.lease.until <= now)
+    const shares = await store.query(queries.readShares(this.name));
+    const share = shareOf(this.#worker, shares.members, partitions);
+    const free = shares.rows
+      .filter((row) => !row.lease || row.lease.until <= shares.now)
       .map(({ id }) => (id.id as [string, number])[1]);
-    for (const partition of free.filter((each) => !this.#terms.has(each)))
+    for (const partition of free)
       if (this.#terms.size < share && !this.#stop.signal.aborted) await this.#claim(partition);
     for (const term of [...this.#terms.values()].slice(share)) void term.stop();
   }
+}
+
+/** Where they cannot be shared out evenly, those whose names come first have one more. */
+export function shareOf(worker: string, members: readonly string[], partitions: number): number {
+  const rank = members.toSorted().indexOf(worker);
+  if (rank === -1) return 0; // taken for gone: it joins again first
+  return Math.floor(partitions / members.length) + (rank < partitions % members.length ? 1 : 0);
 }
 
 /**

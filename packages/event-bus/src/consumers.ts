@@ -40,13 +40,13 @@ const LETTERS = 100;
 export class Consumers {
   readonly #store: Store;
   readonly #reader: Reader;
-  readonly #onRedrive: (name: string) => void;
+  readonly #onChange: (name: string) => void;
 
   /** @internal */
-  constructor(store: Store, reader: Reader, onRedrive: (name: string) => void) {
+  constructor(store: Store, reader: Reader, onChange: (name: string) => void) {
     this.#store = store;
     this.#reader = reader;
-    this.#onRedrive = onRedrive;
+    this.#onChange = onChange;
   }
 
   /** The names of all consumers there are. */
@@ -104,7 +104,7 @@ export class Consumers {
   async redrive(name: string, positions?: readonly number[]): Promise<number> {
     await this.#require(name);
     const queued = await this.#store.query(queries.queueLetters(name, positions));
-    if (queued.length > 0) this.#onRedrive(name);
+    if (queued.length > 0) this.#onChange(name);
     return queued.length;
   }
 
@@ -118,6 +118,7 @@ export class Consumers {
     await this.#require(name);
     await this.#reader.requireThere(from - 1);
     await this.#store.query(queries.moveTo(name, from - 1));
+    this.#onChange(name);
   }
 
   /** Forgets a consumer, with its dead letters. Whoever works on it loses the lease. */

@@ -64,7 +64,15 @@ export function draftOf(event: NewEvent, source: string): Draft {
 /** @throws `event_bus.invalid_event`, `schema.limit` */
 export function draftsOf(events: readonly NewEvent[], source: string): Draft[] {
   requireWithin("batch", events.length, "an append");
-  return events.map((event) => draftOf(event, source));
+  const drafts = events.map((event) => draftOf(event, source));
+  const ids = drafts.flatMap(({ eventId }) => eventId ?? []);
+  const twice = ids.find((id, i) => ids.indexOf(id) < i);
+  if (twice === undefined) return drafts;
+  throw new EventBusError({
+    code: "event_bus.invalid_event",
+    message: `two events of one append have the id ${twice}; tell of it once`,
+    details: { eventId: twice },
+  });
 }
 
 function invalid(event: unknown, error: z.core.$ZodError): Error {

@@ -23,6 +23,8 @@ export type EventBusErrorCode =
   | "event_bus.lease_lost"
   | "event_bus.handler_timeout"
   | "event_bus.process_ended"
+  // keeping
+  | "event_bus.trim_held"
   // it is over
   | "event_bus.closed";
 

@@ -9,7 +9,7 @@ import type { Event } from "@sentient/schema";
 import { EventBusError } from "./errors.ts";
 import { matcherOf, type CheckedFilter } from "./filter.ts";
 import { isPassing } from "./passing.ts";
-import { STRETCH, type Page, type Reader } from "./reader.ts";
+import { STRETCH, type Reader } from "./reader.ts";
 import type { Tail } from "./tail.ts";
 
 export interface Following {
@@ -41,13 +41,13 @@ export async function* stretches(following: Following): AsyncGenerator<Stretch, 
   try {
     const read = patientReader(following);
     let after = await following.after;
+    let stretch: Stretch = await read(after); // whether there is such a place, only the log can say
     while (!signal.aborted) {
-      const held = tail.since(after);
-      const stretch = held ? { events: held.events.filter(matches), end: held.end } : await read(after);
-      if (signal.aborted) return;
       if (stretch.end > after) yield stretch;
       else await tail.more(after, signal);
       after = stretch.end;
+      const held = tail.since(after);
+      stretch = held ? { events: held.events.filter(matches), end: held.end } : await read(after);
     }
   } finally {
     leave();
@@ -64,29 +64,37 @@ export interface Stretch {
 const PAGE_BYTES = 4 * 1024 * 1024;
 const FIRST_PAGE = 100;
 
-/** Tries again what will pass, for as long as it takes. */
-function patientReader({
-  reader,
-  filter,
-  clock,
-  signal,
-  onProblem,
-}: Following): (after: number) => Promise<Page> {
+function patientReader(following: Following): (after: number) => Promise<Stretch> {
+  const { reader, filter } = following;
   let limit = FIRST_PAGE;
   return async (after) => {
-    for (let attempt = 0; ; attempt++) {
-      try {
-        const page = await reader.forward(filter, after, limit);
-        limit = page.bytes > PAGE_BYTES ? Math.max(1, limit >> 2) : Math.min(STRETCH, limit * 2);
-        return page;
-      } catch (error) {
-        if (!isPassing(error)) throw error;
-        onProblem(error);
-        await sleep(clock, backoff(attempt, { first: 50, max: 2_000 }), signal);
-        if (signal.aborted) return { events: [], bytes: 0, end: after, head: after };
-      }
-    }
+    const readOnce = () =>
+      reader.forward(filter, after, limit, 2 * limit).catch((error: unknown) => {
+        limit = Math.max(1, limit >> 2); // it may have been too much to carry in time
+        throw error;
+      });
+    const page = await patiently(readOnce, following);
+    if (!page) return { events: [], end: after };
+    limit = page.bytes > PAGE_BYTES ? Math.max(1, limit >> 2) : Math.min(STRETCH, limit * 2);
+    return page;
   };
+}
+
+/** Tries again what will pass, for as long as it takes; undefined once the signal aborts. */
+export async function patiently<T>(
+  work: () => Promise<T>,
+  { clock, signal, onProblem }: Pick<Following, "clock" | "signal" | "onProblem">,
+): Promise<T | undefined> {
+  for (let attempt = 0; !signal.aborted; attempt++) {
+    try {
+      return await work();
+    } catch (error) {
+      if (!isPassing(error)) throw error;
+      onProblem(error);
+      await sleep(clock, backoff(attempt, { first: 50, max: 2_000 }), signal);
+    }
+  }
+  return undefined;
 }
 
 /** Where to begin: a position, which must be one, or one of the ends of the log. */

@@ -54,12 +54,17 @@ interface Walk {
   limit: number;
 }
 
+/** If all of them are wanted, and large, no more of them are read than can be carried. */
+const firstSpan = (limit: number) => Math.max(limit, 250);
+
 async function walkForward(reader: Reader, { filter, low, high, limit }: Walk): Promise<HistoryPage> {
   const events: Event[] = [];
   let place = low;
+  let span = firstSpan(limit);
   while (events.length < limit && place < high - 1 && place < low + LOOKED_THROUGH) {
     const wanted = limit - events.length;
-    const page = await reader.forward(filter, place, wanted);
+    const page = await reader.forward(filter, place, wanted, span);
+    span *= 2;
     const found = page.events.filter(({ position }) => position < high).slice(0, wanted);
     events.push(...found);
     place = found.length === wanted ? found.at(-1)!.position : Math.min(page.end, high - 1);
@@ -70,9 +75,11 @@ async function walkForward(reader: Reader, { filter, low, high, limit }: Walk): 
 async function walkBackward(reader: Reader, { filter, low, high, limit }: Walk): Promise<HistoryPage> {
   const events: Event[] = [];
   let place = high;
+  let span = firstSpan(limit);
   while (events.length < limit && place > low + 1 && place > high - LOOKED_THROUGH) {
     const wanted = limit - events.length;
-    const page = await reader.backward(filter, place, wanted);
+    const page = await reader.backward(filter, place, wanted, span);
+    span *= 2;
     const found = page.events.filter(({ position }) => position > low).slice(0, wanted);
     events.push(...found);
     place = found.length === wanted ? found.at(-1)!.position : Math.max(page.end, low + 1);

@@ -12,6 +12,7 @@ import {
   DbError,
   RecordId,
   sleep,
+  type CallOptions,
   type Clock,
   type Outcome,
   type Statement,
@@ -105,7 +106,7 @@ export class Log {
     const drafts = draftsOf(entry.events ?? [], this.#options.source);
     const { guards = [], statements = [] } = entry;
     const deadline = this.#options.clock.now() + this.#options.timeout;
-    if (this.#isFull() || this.#waiting.length > 0) await this.#turn();
+    if (this.#isFull() || this.#waiting.length > 0) await this.#turn(signal);
     if (signal?.aborted) throw cancelledError();
     const { promise, resolve, reject } = Promise.withResolvers<Placed[]>();
     const pending: Pending = {
@@ -134,7 +135,7 @@ export class Log {
     }
   }
 
-  /** The last position, once all that was appended in this process before has been committed or refused. */
+  /** The last position: what this process appends from now on lies behind it. */
   head(): Promise<number> {
     if (this.#closed) return Promise.reject(closedError());
     const asked = Promise.withResolvers<number>();
@@ -149,22 +150,33 @@ export class Log {
     for (const turn of this.#waiting.splice(0)) turn();
     await this.#running;
     if (this.#batch !== undefined)
-      await this.#db.query(queries.removeProducer(this.#producer)).catch(() => {}); // it goes when it is old
+      await this.#db
+        .query(queries.removeProducer(this.#producer), { timeout: SETTLE_MS })
+        .catch(() => {}); // it goes when it is old
   }
 
   #isFull(): boolean {
     return this.#queue.events >= QUEUED_EVENTS || this.#queue.bytes >= QUEUED_BYTES;
   }
 
-  /** Waits until there is room, first come first served. */
-  async #turn(): Promise<void> {
+  /** Waits until there is room, first come first served, or the signal aborts. */
+  async #turn(signal: AbortSignal | undefined): Promise<void> {
     if (this.#waiting.length >= WAITING)
       throw new EventBusError({
         code: "event_bus.overloaded",
         message: `${this.#waiting.length} appends wait for room already; wait for some before you tell of more`,
         retryable: true,
       });
-    await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    const { promise, resolve: turn } = Promise.withResolvers<void>();
+    const giveUp = () => {
+      const at = this.#waiting.indexOf(turn);
+      if (at !== -1) this.#waiting.splice(at, 1);
+      turn();
+    };
+    this.#waiting.push(turn);
+    signal?.addEventListener("abort", giveUp, { once: true });
+    await promise;
+    signal?.removeEventListener("abort", giveUp);
     if (this.#closed) throw closedError();
   }
 
@@ -175,9 +187,9 @@ export class Log {
   async #run(): Promise<void> {
     while (this.#queue.size > 0 || this.#askedForHead.length > 0) {
       await setImmediate(); // all that the last acknowledgement woke shares the next commit
-      await this.#answerHead();
-      const batch = this.#queue.take();
-      if (batch.length > 0) await this.#commit(batch);
+      const asked = this.#askedForHead.splice(0);
+      const batch = this.#queue.take(); // in the same breath: what is appended after a question lies behind its answer
+      await this.#commit(await this.#answerHead(asked, batch));
       while (this.#waiting.length > 0 && !this.#isFull()) {
         this.#waiting.shift()!();
         await Promise.resolve(); // it is in the queue then
@@ -186,15 +198,27 @@ export class Log {
     this.#running = undefined; // with nothing in between: who comes now has to wake it
   }
 
-  async #answerHead(): Promise<void> {
-    const asked = this.#askedForHead.splice(0);
-    if (asked.length === 0) return;
-    try {
-      await this.#look([]);
-      for (const { resolve } of asked) resolve(this.#end.position);
-    } catch (error) {
-      for (const { reject } of asked) reject(error);
+  /** Tries again what will pass, as who asks would. @returns the entries without those whose time was up meanwhile */
+  async #answerHead(
+    asked: readonly PromiseWithResolvers<number>[],
+    entries: readonly Pending[],
+  ): Promise<readonly Pending[]> {
+    for (let attempt = 0; asked.length > 0; attempt++) {
+      try {
+        await this.#look([], entries.length > 0 ? this.#timeFor(entries) : {});
+        this.#runs.prune();
+        for (const { resolve } of asked) resolve(this.#end.position);
+        break;
+      } catch (error) {
+        if (this.#closed || !isPassing(error)) {
+          for (const { reject } of asked) reject(error);
+          break;
+        }
+        await sleep(this.#options.clock, backoff(attempt, { first: 5, max: 1_000 }));
+        entries = this.#withoutLate(entries);
+      }
     }
+    return entries;
   }
 
   /** Ends with every entry of the batch answered, or put back to come next. */
@@ -204,17 +228,20 @@ export class Log {
       if (entries.length === 0) return;
       let batch: Batch | undefined;
       try {
-        await this.#begin();
+        await this.#begin(this.#timeFor(entries));
         await this.#orient(entries);
         batch = this.#place(entries);
-        const timeout = Math.max(1, Math.min(...entries.map(({ deadline }) => deadline)) - this.#now());
-        const [at] = await this.#db.transaction(batch.statements, { timeout });
+        const [at] = await this.#db.transaction(batch.statements, this.#timeFor(entries));
         this.#ahead = (at as Date).getTime() - this.#now();
         return this.#committed(batch);
       } catch (error) {
         entries = await this.#remedy(error, entries, batch, attempt);
       }
     }
+  }
+
+  #timeFor(entries: readonly Pending[]): { timeout: number } {
+    return { timeout: Math.max(1, Math.min(...entries.map(({ deadline }) => deadline)) - this.#now()) };
   }
 
   #place(entries: readonly Pending[]): Batch {
@@ -248,7 +275,7 @@ export class Log {
     batch: Batch | undefined,
     attempt: number,
   ): Promise<readonly Pending[]> {
-    if (!(error instanceof DbError)) return refuse(entries, error);
+    if (!(error instanceof DbError)) return this.#halve(entries, error);
     if (batch && error.outcome === "unknown") return this.#settle(batch, error);
     const failed = batch?.whatFailed(error);
     switch (failed?.what) {
@@ -265,7 +292,7 @@ export class Log {
       case "entry":
         return this.#withoutEntry(entries, failed.index, failed.error);
       case undefined:
-        if (!isPassing(error)) return refuse(entries, error);
+        if (!isPassing(error)) return batch ? this.#halve(entries, error) : refuse(entries, error);
         this.#isCurrent = false;
         await sleep(this.#options.clock, backoff(attempt, { first: 5, max: 1_000 }));
         return entries;
@@ -280,6 +307,14 @@ export class Log {
     if (before.length === 0) return after;
     this.#queue.putBack(after);
     return before;
+  }
+
+  /** L2. Of what fails before any statement runs nobody says whose it is; the half without it will do. */
+  #halve(entries: readonly Pending[], error: unknown): readonly Pending[] {
+    if (entries.length === 1 || this.#db.closed) return refuse(entries, error);
+    const half = entries.length >> 1;
+    this.#queue.putBack(entries.slice(half));
+    return entries.slice(0, half);
   }
 
   async #withoutDuplicates(entries: readonly Pending[]): Promise<readonly Pending[]> {
@@ -309,16 +344,20 @@ export class Log {
         return batch.entries;
       } catch (error) {
         if (this.#db.closed) return refuse(batch.entries, lateError("unknown", error));
-        this.#withoutLate(batch.entries, "unknown");
+        const inTime = this.#withoutLate(batch.entries, "unknown");
+        if (this.#closed && inTime.length === 0) {
+          this.#forgetProducer(); // nobody waits for the answer, nor will append
+          return [];
+        }
         await sleep(this.#options.clock, backoff(attempt, { first: 20, max: 1_000 }));
       }
     }
   }
 
   /** Begins a producer, unless there is one. */
-  async #begin(): Promise<void> {
+  async #begin(time: CallOptions): Promise<void> {
     if (this.#batch !== undefined) return;
-    await this.#db.query(queries.beginProducer(this.#producer)).catch((error: unknown) => {
+    await this.#db.query(queries.beginProducer(this.#producer), time).catch((error: unknown) => {
       if (error instanceof DbError && error.outcome === "unknown") this.#producer = newProducer();
       throw error;
     });
@@ -337,19 +376,22 @@ export class Log {
     for (;;) {
       const unknown = this.#runs.unknown(runs);
       if (this.#isCurrent && unknown.length === 0) return;
-      await this.#look(unknown);
+      await this.#look(unknown, this.#timeFor(entries));
     }
   }
 
-  async #look(runs: readonly string[]): Promise<void> {
+  async #look(runs: readonly string[], time: CallOptions): Promise<void> {
     const asked = this.#now();
     const { position: known } = this.#end;
     const most = this.#runs.isEmpty ? 1 : LOOK_BACK;
-    const { head, now, appended, lastOfRuns } = await this.#db.query(queries.readView(known, most, runs));
+    const { head, now, appended, lastOfRuns } = await this.#db.query(
+      queries.readView(known, most, runs),
+      time,
+    );
     if (!head) throw notMigratedError();
     if (head.position < known) throw damagedError(head.position + 1, `it ended at ${known} before`);
-    if (head.position - known > appended.length) this.#runs.clear();
-    this.#runs.learnFrom(appended);
+    if (head.position - known > appended.length) this.#runs.clear(); // of what came after these nothing is known
+    else this.#runs.learnFrom(appended);
     runs.forEach((run, i) => this.#runs.learn(run, lastOfRuns[i] ?? { n: 0 }));
     this.#end = { position: head.position, at: head.at.getTime() };
     this.#isCurrent = true;

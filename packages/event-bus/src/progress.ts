@@ -1,7 +1,7 @@
 // Progress. Owns: saving how far a partition has come, as often as one save takes and no oftener.
 // C1. The position is saved in order, and only by who holds the lease.
 
-import { backoff, sleep, type Clock } from "@sentient/db-pool";
+import { backoff, SentientError, sleep, type Clock } from "@sentient/db-pool";
 import type { Change } from "./call.ts";
 import { saveProgress, type Held } from "./consumer-queries.ts";
 import type { Placed } from "./draft.ts";
@@ -28,17 +28,18 @@ export interface ProgressOptions {
 export class Progress {
   readonly #options: ProgressOptions;
   readonly #rate: RateMeter;
-  /** The last position that was sent to be saved, or was saved before. */
-  #sent: number;
+  #saved: number;
+  /** Sent to be saved and not answered yet; in the log none of them overtakes another. */
+  readonly #sent = new Set<number>();
   /** Handled, and not sent to be saved. */
   #handled = 0;
   #saving: Promise<void> | undefined;
   #cancelIdle: (() => void) | undefined;
-  #closed = false;
+  readonly #closed = new AbortController();
 
   constructor(options: ProgressOptions) {
     this.#options = options;
-    this.#sent = options.position;
+    this.#saved = options.position;
     this.#rate = new RateMeter(options.clock);
   }
 
@@ -52,7 +53,7 @@ export class Progress {
   /** Saves soon: at once if something was handled. */
   save(): void {
     if (this.#handled > 0 || this.#ahead >= IDLE_EVENTS) return this.#begin();
-    if (this.#ahead <= 0 || this.#closed) return;
+    if (this.#ahead <= 0 || this.#closed.signal.aborted) return;
     this.#cancelIdle ??= this.#options.clock.after(IDLE_MS, () => {
       this.#cancelIdle = undefined;
       this.#begin();
@@ -72,87 +73,92 @@ export class Progress {
    * @throws `event_bus.lease_lost`, and what the log does
    */
   async commit(position: number, change: Change): Promise<Placed[]> {
-    const { held, window, log } = this.#options;
-    await window.turn(position);
-    if (this.#closed) throw leaseLost();
-    const before = this.#sent;
-    const handled = this.#handled + 1;
-    this.#sent = position;
-    this.#handled = 0;
+    const { window } = this.#options;
+    if (!(await window.turn(position)) || this.#closed.signal.aborted) throw leaseLost();
     try {
-      const guard = saveProgress(held, { position, handled, rate: this.#rate.next(1) });
-      const placed = await log.append({ ...change, guards: [guard] });
-      window.saved(position);
+      const placed = await this.#send(position, 1, change);
       window.settle(position);
-      this.save();
       return placed;
-    } catch (error) {
-      this.#sent = before;
-      this.#handled += handled - 1;
-      throw this.#failureOf(error);
+    } finally {
+      this.save(); // also what a save before it has left behind because this was on its way
     }
   }
 
   /** Nothing is saved from now on. */
   close(): void {
-    this.#closed = true;
+    this.#closed.abort();
     this.#cancelIdle?.();
   }
 
   get #ahead(): number {
-    return this.#options.window.done - this.#sent;
+    return this.#options.window.done - Math.max(this.#saved, ...this.#sent);
   }
 
   /** Unless one is under way, which goes on with what has come meanwhile. */
   #begin(): void {
-    if (!this.#saving && !this.#closed && this.#ahead > 0) this.#saving = this.#saveAll();
+    if (!this.#saving && !this.#closed.signal.aborted && this.#ahead > 0) this.#saving = this.#saveAll();
   }
 
   async #saveAll(): Promise<void> {
-    const { held, window, log, clock } = this.#options;
-    for (let failures = 0; !this.#closed && this.#ahead > 0;) {
-      const before = this.#sent;
-      const position = window.done;
-      const handled = this.#handled;
-      this.#sent = position;
-      this.#handled = 0;
+    const { window, clock, onProblem } = this.#options;
+    for (let failures = 0; !this.#closed.signal.aborted && this.#ahead > 0;) {
       try {
-        await log.append({ guards: [saveProgress(held, { position, handled, rate: this.#rate.rate })] });
-        window.saved(position);
+        await this.#send(window.done, 0);
         failures = 0;
       } catch (error) {
-        this.#sent = before;
-        this.#handled += handled;
-        this.#options.onProblem(this.#failureOf(error));
-        await sleep(clock, backoff(failures++, { first: 50, max: 1_000 }));
+        onProblem(error);
+        await sleep(clock, backoff(failures++, { first: 50, max: 1_000 }), this.#closed.signal);
       }
     }
     this.#saving = undefined; // with nothing in between: what is done from now on begins another
+  }
+
+  /** @param more handled with it */
+  async #send(position: number, more: number, change: Change = {}): Promise<Placed[]> {
+    const { held, window, log } = this.#options;
+    const handled = this.#handled;
+    this.#handled = 0;
+    this.#sent.add(position);
+    try {
+      const rate = this.#rate.next(more);
+      const guard = saveProgress(held, { position, handled: handled + more, rate });
+      const placed = await log.append({ ...change, guards: [guard] });
+      this.#saved = Math.max(this.#saved, position);
+      window.saved(position);
+      return placed;
+    } catch (error) {
+      this.#handled += handled;
+      throw lostBecauseOf(error, this.#options.onLost);
+    } finally {
+      this.#sent.delete(position);
+    }
   }
 
   #count(): void {
     this.#handled++;
     this.#rate.next(1);
   }
-
-  /** A save whose outcome is unknown is like a lease that was lost: who is given the next one reads how far it came. */
-  #failureOf(error: unknown): unknown {
-    if (!(error instanceof EventBusError)) return error;
-    const isLost =
-      error.code === "event_bus.guard_failed" ||
-      error.outcome === "unknown" ||
-      error.code === "event_bus.closed";
-    if (!isLost) return error;
-    const lost = leaseLost(error);
-    this.#options.onLost(lost);
-    return lost;
-  }
 }
+
+/**
+ * What failed because the lease is lost, or because nobody can tell: a change whose outcome is unknown is like one that
+ * came too late, and who is given the next lease reads how far this one came.
+ */
+export function lostBecauseOf(error: unknown, onLost: (error: unknown) => void): unknown {
+  if (!(error instanceof SentientError)) return error;
+  const isLost = LOST.has(error.code) || (error instanceof EventBusError && error.outcome === "unknown");
+  if (!isLost) return error;
+  const lost = leaseLost(error);
+  onLost(lost);
+  return lost;
+}
+
+const LOST = new Set(["event_bus.guard_failed", "event_bus.closed", "db.closed"]);
 
 export function leaseLost(cause?: unknown): EventBusError {
   return new EventBusError({
     code: "event_bus.lease_lost",
-    message: "the consumer's lease has gone to somebody else; nothing was committed",
+    message: "the consumer's lease was given back or has gone to somebody else; nothing was committed",
     ...(cause === undefined ? {} : { cause }),
   });
 }

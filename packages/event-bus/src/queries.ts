@@ -208,6 +208,7 @@ export const THROWN = {
   otherBatch: "event_bus.other_batch",
   stale: "event_bus.stale",
   guard: "event_bus.guard",
+  held: "event_bus.held",
 };
 
 export const beginProducer = (producer: RecordId) =>
@@ -245,9 +246,9 @@ export const insertEvents = (rows: readonly EventRow[]) => surql`INSERT INTO eve
 
 export const ringBell = (position: number) => surql`UPSERT ${BELL} SET position = ${position} RETURN NONE`;
 
-/** In a block of its own, because a RETURN in the guard would end the one around it. */
+/** In a SELECT, because a RETURN in the guard would end the block around it, and a block of its own does not keep it in. */
 export const holds = (guard: Statement) => surql`{
-  LET $held = { ${guard} };
+  LET $held = (SELECT VALUE { ${guard} } FROM ONLY 1);
   IF !$held { THROW ${THROWN.guard} }
 }`;
 
@@ -255,3 +256,71 @@ export const findByEventIds = (ids: readonly string[]) =>
   surql<EventRow[]>`SELECT * FROM event WHERE eventId IN ${ids}`;
 
 export const removeProducer = (producer: RecordId) => surql`DELETE ${producer} RETURN NONE`;
+
+// tracing
+
+export const readEvents = (positions: readonly number[]) => surql<EventRow[]>`
+  RETURN ${positions.map(eventId)}.map(|$id| (SELECT * FROM ONLY $id)).filter(|$row| $row != NONE)`;
+
+/**
+ * The first `most` events that name one of `causes`, whoever's turn comes first. One look a cause: for `IN` on an index of
+ * two fields SurrealDB 3.0 reads the whole table.
+ */
+export const readCausedBy = (causes: readonly string[], most: number) => surql<EventRow[]>`{
+  LET $ids = array::flatten(${causes}.map(|$cause| (SELECT VALUE id FROM event WHERE causation = $cause LIMIT ${most})));
+  RETURN array::slice($ids, 0, ${most}).map(|$id| (SELECT * FROM ONLY $id));
+}`;
+
+export const readCorrelated = (correlation: string, most: number) =>
+  surql<EventRow[]>`SELECT * FROM event WHERE correlation = ${correlation} LIMIT ${most}`;
+
+// verifying
+
+export interface ChainPage extends Ends {
+  rows: EventRow[];
+  /** What trimming has left. */
+  tail: LastOfRun | undefined;
+}
+
+/** A run by its n, in one snapshot. From the beginning it is asked without n, to see also what has none that may be. */
+export const readChain = (run: string, after: number | undefined, limit: number) => {
+  const rows =
+    after === undefined
+      ? surql`(SELECT * FROM event WHERE run = ${run} LIMIT ${limit})`
+      : surql`(SELECT * FROM event WHERE run = ${run} AND n > ${after} LIMIT ${limit})`;
+  return surql<ChainPage>`RETURN { ${ends}, rows: ${rows}, tail: (SELECT n, hash FROM ONLY type::record("run_tail", ${run})) }`;
+};
+
+// trimming
+
+export interface Trimmable extends Ends {
+  /** The consumer that has handled the least. */
+  slowest: { id: RecordId<"consumer">; position: number } | undefined;
+  rows: Pick<EventRow, "id" | "run" | "n" | "hash" | "at">[];
+}
+
+export const readTrimmable = (first: number, last: number) => surql<Trimmable>`RETURN {
+  ${ends},
+  slowest: (SELECT id, position FROM consumer ORDER BY position LIMIT 1)[0],
+  rows: (SELECT id, run, n, hash, at FROM ${between(first, last)})
+}`;
+
+/** No consumer needs what lies up to here. One that comes at this very moment is told that it was trimmed. */
+export const requireHandled = (upTo: number) => surql`{
+  IF array::len((SELECT VALUE id FROM consumer WHERE position < ${upTo})) > 0 { THROW ${THROWN.held} }
+}`;
+
+/** The condition makes it one trimmer after the other. */
+export const moveFloor = (from: number, to: number, at: Date) => surql`{
+  LET $moved = (UPDATE ONLY ${FLOOR} SET position = ${to}, at = ${at} WHERE position = ${from} RETURN VALUE position);
+  IF $moved = NONE { THROW ${THROWN.stale} }
+}`;
+
+export const keepTails = (tails: readonly ({ id: RecordId } & LastOfRun)[]) => surql`
+  INSERT INTO run_tail ${tails} ON DUPLICATE KEY UPDATE n = $input.n, hash = $input.hash RETURN NONE`;
+
+export const removeEvents = (first: number, last: number) =>
+  surql`DELETE ${between(first, last)} RETURN NONE`;
+
+/** A producer that still lives begins anew. */
+export const removeOldProducers = () => surql`DELETE producer WHERE at < time::now() - 1d RETURN NONE`;

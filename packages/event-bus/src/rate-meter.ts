@@ -21,8 +21,13 @@ export class RateMeter {
   /** Counts so many more. @returns the rate then */
   next(count: number): number {
     const now = this.#clock.now();
-    this.#weight = this.#weight * 2 ** ((this.#since - now) / HALF_LIFE_MS) + count;
+    this.#weight = fade(this.#weight, now - this.#since) + count;
     this.#since = now;
     return (this.#weight * Math.LN2 * 1_000) / HALF_LIFE_MS;
   }
+}
+
+/** What is left of a rate after a while. A clock that is set back makes nothing of it grow. */
+export function fade(rate: number, ms: number): number {
+  return rate * 2 ** (-Math.max(0, ms) / HALF_LIFE_MS);
 }

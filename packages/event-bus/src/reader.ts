@@ -19,9 +19,9 @@ export interface Page {
   head: number;
 }
 
-/** How many positions are looked through at a time, with a condition and without. */
+/** How many positions are looked through at a time at most, without a condition and with one. */
 export const STRETCH = 1_000;
-const FILTERED_STRETCH = 2_000;
+export const FILTERED_STRETCH = 2_000;
 
 export class Reader {
   readonly #db: Store;
@@ -33,9 +33,15 @@ export class Reader {
   /**
    * The next events after a position: at most `limit` of a run or correlation, else what a stretch of the log holds.
    *
+   * @param span how many positions are looked through where a condition has to be asked of each
    * @throws `event_bus.position_trimmed`, `event_bus.position_ahead`, `event_bus.log_damaged`
    */
-  async forward(filter: CheckedFilter, after: number, limit: number = STRETCH): Promise<Page> {
+  async forward(
+    filter: CheckedFilter,
+    after: number,
+    limit: number = STRETCH,
+    span: number = FILTERED_STRETCH,
+  ): Promise<Page> {
     const { run, correlation } = filter;
     if (run !== undefined) {
       const read = await this.#db.query(queries.readRun(run, after, limit, conditionOf(filter, "run")));
@@ -47,7 +53,7 @@ export class Reader {
       return pageOf(read, after, indexEnd(read, limit));
     }
     const condition = conditionOf(filter);
-    const last = after + (condition ? FILTERED_STRETCH : Math.min(limit, STRETCH));
+    const last = after + (condition ? Math.min(span, FILTERED_STRETCH) : Math.min(limit, STRETCH));
     const read = await this.#db.query(queries.readRange(after + 1, last, condition));
     const page = pageOf(read, after, Math.max(after, Math.min(last, headOf(read))));
     if (!condition) requireWhole(page.events, after + 1, page.end);
@@ -55,7 +61,12 @@ export class Reader {
   }
 
   /** The last events before a position, the latest first. */
-  async backward(filter: CheckedFilter, before: number, limit: number): Promise<Page> {
+  async backward(
+    filter: CheckedFilter,
+    before: number,
+    limit: number,
+    span: number = FILTERED_STRETCH,
+  ): Promise<Page> {
     if (before <= 1) return { events: [], bytes: 0, end: 1, head: 0 };
     const { run, correlation } = filter;
     if (run !== undefined) {
@@ -71,10 +82,13 @@ export class Reader {
       return pageOf(read, undefined, indexEnd(read, limit, 1));
     }
     const condition = conditionOf(filter);
-    const first = Math.max(1, before - (condition ? FILTERED_STRETCH : limit));
+    const first = Math.max(1, before - (condition ? Math.min(span, FILTERED_STRETCH) : limit));
     const read = await this.#db.query(queries.readRange(first, before - 1, condition));
-    read.rows.reverse();
-    return pageOf(read, undefined, Math.max(first, floorOf(read) + 1));
+    const page = pageOf(read, undefined, Math.max(first, floorOf(read) + 1));
+    if (!condition && page.end < before && before <= page.head + 1)
+      requireWhole(page.events, page.end, before - 1);
+    page.events.reverse();
+    return page;
   }
 
   /** @throws `event_bus.not_migrated` */

@@ -5,17 +5,17 @@
 // C4. No handler is called once the term has ended.
 
 import { backoff, SentientError, sleep, type Clock } from "@sentient/db-pool";
-import { failureOf, type Event } from "@sentient/schema";
+import type { Event } from "@sentient/schema";
 import { Call, type Change, type ConsumerHandler } from "./call.ts";
 import * as queries from "./consumer-queries.ts";
 import type { Placed } from "./draft.ts";
 import { EventBusError } from "./errors.ts";
 import type { CheckedFilter } from "./filter.ts";
 import { stretches } from "./follow.ts";
-import { eventOfLetter, letterOf } from "./letters.ts";
-import type { Log } from "./log.ts";
+import { eventOfLetter, letterOf, reasonOf } from "./letters.ts";
+import type { Entry, Log } from "./log.ts";
 import { laneOf, partitionOf } from "./partition.ts";
-import { leaseLost, Progress } from "./progress.ts";
+import { leaseLost, lostBecauseOf, Progress } from "./progress.ts";
 import type { Reader } from "./reader.ts";
 import type { Store } from "./store.ts";
 import type { Tail } from "./tail.ts";
@@ -59,7 +59,7 @@ const LETTERS = 100;
 export class Term {
   readonly partition: number;
   readonly ended: Promise<void>;
-  /** Whether it ended because the log could not be read. */
+  /** Whether it ended because something failed that may fail again at once. */
   failed = false;
   readonly #held: queries.Held;
   readonly #settings: ConsumerSettings;
@@ -70,16 +70,26 @@ export class Term {
   readonly #handlings = new Set<Promise<void>>();
   /** Nothing more is handed out. */
   readonly #stop = new AbortController();
-  /** What is under way is given up: the lease is gone, or will be. */
+  /** What is under way is given up. */
+  readonly #cut = new AbortController();
+  /** The lease is gone, or will be. */
   readonly #lost = new AbortController();
   readonly #suspect: queries.PartitionRow["suspect"];
   /** How many events are handled singly, because the lease before was not given back. */
   #careful: number;
   #redriving: Promise<void> | undefined;
+  /** Somebody may have asked for dead letters since they were last looked for. */
+  #redriveAsked = false;
+  #renewing: Promise<void> | undefined;
   #leaseEnds: number;
 
   /** @param row as it was when the lease was claimed @param asked when it was asked for, on the clock */
-  constructor(row: queries.PartitionRow, asked: number, settings: ConsumerSettings, tools: Tools) {
+  constructor(
+    row: queries.PartitionRow,
+    { worker, asked }: { worker: string; asked: number },
+    settings: ConsumerSettings,
+    tools: Tools,
+  ) {
     const { log, clock, onProblem } = tools;
     this.partition = (row.id.id as [string, number])[1];
     this.#held = { id: row.id, token: row.token + 1 };
@@ -97,7 +107,7 @@ export class Term {
     });
     this.#lanes = new Lanes(settings.concurrency);
     this.#suspect = row.suspect;
-    this.#careful = row.lease ? WINDOW : 0;
+    this.#careful = row.lease && row.lease.worker !== worker ? WINDOW : 0;
     this.#leaseEnds = asked + settings.lease;
     this.ended = this.#run(row.position);
   }
@@ -105,42 +115,56 @@ export class Term {
   /** Hands out nothing more, waits for what is under way, saves, and gives the lease back. */
   stop(): Promise<void> {
     this.#stop.abort();
+    this.#window.end();
     return this.ended;
   }
 
-  /** Gives up what is under way; what was not settled comes again. */
-  abandon(): void {
-    this.#lost.abort(leaseLost());
-    this.#stop.abort();
-    this.#progress.close();
-    this.#window.close();
+  /** The same without waiting for handlers: they are told, and what they have not settled comes again. */
+  cut(): void {
+    this.#cut.abort(leaseLost());
+    void this.stop();
   }
 
-  /** Looks for dead letters that somebody wants to be tried again. */
-  redrive(): void {
-    this.#redriving ??= this.#handleLetters()
-      .catch((error: unknown) => this.#tools.onProblem(error))
-      .finally(() => (this.#redriving = undefined));
+  /** Gives up what is under way, and the lease. */
+  abandon(): void {
+    this.#lost.abort();
+    this.#progress.close();
+    this.#window.close();
+    this.cut();
+  }
+
+  /** Somebody may have moved the consumer, or wants dead letters to be tried again. */
+  look(): void {
+    void this.#renew();
   }
 
   async #run(position: number): Promise<void> {
-    const renewing = this.#renew();
-    this.redrive();
+    const keeping = this.#keepLease();
+    this.#redrive();
     try {
+      if (this.#careful > 0) await this.#redriving;
       await this.#handOut(position);
     } catch (error) {
-      this.failed = true;
-      this.#tools.onProblem(error);
+      this.#fail(error);
     }
-    this.#stop.abort();
+    void this.stop();
     await Promise.all(this.#handlings);
     await this.#redriving;
     if (!this.#lost.signal.aborted) await this.#progress.saveNow();
-    this.#progress.close();
     const isHeld = !this.#lost.signal.aborted;
-    this.#lost.abort(leaseLost());
-    await renewing;
+    this.abandon();
+    await keeping;
+    await this.#renewing;
     if (isHeld) await this.#tools.store.query(queries.release(this.#held)).catch(this.#tools.onProblem); // else it runs out
+  }
+
+  /** Ends the term: what failed now may pass by the next one. */
+  #fail(error: unknown, event?: Event): void {
+    const isKnown = this.#stop.signal.aborted && isLeaseLost(error);
+    if (isKnown) return;
+    this.failed = true;
+    this.#tools.onProblem(error, event);
+    void this.stop();
   }
 
   async #handOut(position: number): Promise<void> {
@@ -161,12 +185,13 @@ export class Term {
 
   /** Returns as soon as the next one may be handed out. */
   async #start(event: Event): Promise<void> {
+    const { position } = event;
     const isCareful = this.#careful > 0;
-    this.#window.open(event.position);
-    const handling = this.#lanes
-      .run(laneOf(event), () => this.#handle(this.#jobOf(event), isCareful))
-      .catch((error: unknown) => this.#tools.onProblem(error, event))
-      .finally(() => this.#handlings.delete(handling));
+    this.#window.open(position);
+    const handling = this.#handle(this.#jobOf(event), isCareful).then((isDone) => {
+      if (!isDone) this.#window.leave(position);
+      this.#handlings.delete(handling);
+    });
     this.#handlings.add(handling);
     if (!isCareful) return;
     this.#careful--;
@@ -174,34 +199,62 @@ export class Term {
     await this.#progress.saveNow();
   }
 
-  /** Leaves without settling it when the term ends: it comes again. */
-  async #handle(job: Job, isCareful = false): Promise<void> {
-    const { attempts, first, max } = this.#settings.retry;
-    if (isCareful && (await this.#isDeadly(job))) return;
-    for (let attempt = 1; !this.#stop.signal.aborted; attempt++) {
-      const call = new Call(job.event, attempt, {
-        ...this.#settings,
-        clock: this.#tools.clock,
-        lost: this.#lost.signal,
-        commit: job.commit,
-      });
-      const failed = await call.outcome;
-      if (this.#lost.signal.aborted && !call.committed) return;
-      if (!failed) return void (call.committed || (await job.settle()));
-      if (call.committed) return this.#tools.onProblem(failed.error, job.event);
-      if (attempt >= attempts || isFinal(failed.error)) return void (await job.bury(failed.error, attempt));
-      await sleep(this.#tools.clock, backoff(attempt - 1, { first, max }), this.#stop.signal);
-    }
+  /** C3. @returns whether it is done with; else the term is over, and it comes again */
+  async #handle(job: Job, isCareful: boolean): Promise<boolean> {
+    let isDone = false;
+    await this.#lanes.run(laneOf(job.event), async () => {
+      try {
+        isDone = (isCareful && (await this.#isDeadly(job))) || (await this.#try(job));
+      } catch (error) {
+        this.#fail(error, job.event);
+      }
+    });
+    return isDone;
   }
 
-  /** Whether processes have ended with it so often that it is not tried again. The end before this was one of them. */
+  async #try({ event, commit, settle, bury }: Job): Promise<boolean> {
+    const { attempts, first, max } = this.#settings.retry;
+    for (let attempt = 1; await this.#mayCall(); attempt++) {
+      const call = new Call(event, attempt, {
+        ...this.#settings,
+        clock: this.#tools.clock,
+        end: this.#cut.signal,
+        commit,
+      });
+      const failed = await call.outcome;
+      if (call.committed) {
+        if (failed) this.#tools.onProblem(failed.error, event);
+        return true;
+      }
+      if (this.#lost.signal.aborted || (failed && this.#cut.signal.aborted)) return false;
+      if (!failed || attempt >= attempts || isFinal(failed.error)) {
+        await (failed ? bury(failed.error, attempt) : settle());
+        return true;
+      }
+      await sleep(this.#tools.clock, backoff(attempt - 1, { first, max }), this.#stop.signal);
+    }
+    return false;
+  }
+
+  /** C4. A process that has slept through its lease asks whether it is still its own. */
+  async #mayCall(): Promise<boolean> {
+    if (this.#tools.clock.now() >= this.#leaseEnds) await this.#renew();
+    return !this.#stop.signal.aborted;
+  }
+
+  /**
+   * Whether processes have ended with it so often that it is not tried again. The end before this was one of them if it was
+   * this event that was handled singly then; when none was, it may have been any of those that were under way.
+   */
   async #isDeadly({ event: { position }, bury }: Job): Promise<boolean> {
     const times = 1 + (this.#suspect?.position === position ? this.#suspect.times : 0);
-    if (times >= this.#settings.retry.attempts) {
+    if (times > 1 && times >= this.#settings.retry.attempts) {
       await bury(processEnded(times), times);
       return true;
     }
-    await this.#tools.log.append({ guards: [queries.suspectEvent(this.#held, position, times)] });
+    await this.#untilDone(() =>
+      this.#append({ guards: [queries.suspectEvent(this.#held, position, times)] }),
+    );
     return false;
   }
 
@@ -213,80 +266,109 @@ export class Term {
       commit,
       settle: () => this.#progress.settle(position),
       bury: (error, attempts) => {
-        const letter = letterOf(this.#settings.name, this.partition, event, {
-          reason: failureOf(error),
-          attempts,
-        });
+        const reason = reasonOf(error);
+        const letter = letterOf(this.#settings.name, this.partition, event, { reason, attempts });
         return this.#untilDone(() => commit({ statements: [letter] }));
       },
     };
   }
 
+  #redrive(): void {
+    this.#redriveAsked = true;
+    this.#redriving ??= this.#handleLetters();
+  }
+
   async #handleLetters(): Promise<void> {
     const { name } = this.#settings;
-    for (;;) {
-      const letters = await this.#tools.store.query(queries.queuedLetters(name, this.partition, LETTERS));
-      for (const letter of letters) {
-        if (this.#stop.signal.aborted) return;
-        await this.#handle(this.#jobOfLetter(letter));
+    const isCareful = this.#careful > 0;
+    try {
+      while (this.#redriveAsked && !this.#stop.signal.aborted) {
+        this.#redriveAsked = false;
+        const letters = await this.#tools.store.query(
+          queries.queuedLetters(name, this.partition, LETTERS),
+        );
+        for (const letter of letters) await this.#handle(this.#jobOfLetter(letter), isCareful);
+        if (letters.length === LETTERS) this.#redriveAsked = true;
       }
-      if (letters.length < LETTERS) return;
+    } catch (error) {
+      this.#tools.onProblem(error); // it is looked for them again with the next renewal
+    } finally {
+      this.#redriving = undefined; // with nothing in between: who asks from now on begins anew
     }
   }
 
   #jobOfLetter(letter: queries.LetterRow): Job {
-    const { log } = this.#tools;
-    const guards = [queries.stillHeld(this.#held), queries.takeLetter(letter.id)];
-    const commit = (change: Change) => log.append({ ...change, guards });
     const event = eventOfLetter(letter);
+    const guards = [queries.stillHeld(this.#held), queries.takeLetter(letter.id)];
+    const commit = (change: Change) => this.#append({ ...change, guards });
     return {
       event,
       commit,
       settle: () => this.#untilDone(() => commit({})),
       bury: (error, attempts) => {
-        const { redrives } = letter;
-        const more = { reason: failureOf(error), attempts, redrives: redrives + 1 };
+        const more = { reason: reasonOf(error), attempts, redrives: letter.redrives + 1 };
         const statements = [letterOf(this.#settings.name, this.partition, event, more)];
-        return this.#untilDone(() => log.append({ guards: [queries.stillHeld(this.#held)], statements }));
+        return this.#untilDone(() => this.#append({ guards: [queries.stillHeld(this.#held)], statements }));
       },
     };
   }
 
+  /** Under a guard of the lease. */
+  async #append(entry: Entry): Promise<Placed[]> {
+    try {
+      return await this.#tools.log.append(entry);
+    } catch (error) {
+      throw lostBecauseOf(error, () => this.abandon());
+    }
+  }
+
   /** Tries again what the database cannot take now, as long as the term lasts. */
   async #untilDone(work: () => Promise<unknown>): Promise<void> {
-    for (let failures = 0; !this.#lost.signal.aborted; failures++) {
+    for (let failures = 0; ; failures++) {
       try {
         await work();
         return;
       } catch (error) {
-        if (!(error instanceof SentientError && error.retryable)) throw error;
+        if (this.#lost.signal.aborted || !(error instanceof SentientError && error.retryable)) throw error;
         this.#tools.onProblem(error);
         await sleep(this.#tools.clock, backoff(failures, { first: 50, max: 1_000 }), this.#lost.signal);
       }
     }
   }
 
-  /** Until the term ends; a lease that could not be renewed in time is taken for lost. */
-  async #renew(): Promise<void> {
-    const { store, clock } = this.#tools;
-    const { lease } = this.#settings;
+  /** Until the term ends. */
+  async #keepLease(): Promise<void> {
     for (;;) {
-      await sleep(clock, lease / 3, this.#lost.signal);
+      await sleep(this.#tools.clock, this.#settings.lease / 3, this.#lost.signal);
       if (this.#lost.signal.aborted) return;
-      const asked = clock.now();
-      try {
-        const renewed = await store.query(queries.renew(this.#held, lease), {
-          timeout: Math.ceil(lease / 3),
-        });
-        if (renewed === undefined) return this.abandon();
-        this.#leaseEnds = asked + lease;
-        this.redrive();
-      } catch (error) {
-        this.#tools.onProblem(error);
-        if (clock.now() >= this.#leaseEnds) return this.abandon();
-      }
+      await this.#renew();
     }
   }
+
+  #renew(): Promise<void> {
+    return (this.#renewing ??= this.#askForTime().finally(() => (this.#renewing = undefined)));
+  }
+
+  /** A lease that could not be renewed in time is taken for lost. */
+  async #askForTime(): Promise<void> {
+    const { store, clock, onProblem } = this.#tools;
+    const { lease } = this.#settings;
+    const asked = clock.now();
+    try {
+      const timeout = Math.ceil(lease / 3);
+      if ((await store.query(queries.renew(this.#held, lease), { timeout })) === undefined)
+        return this.abandon();
+      this.#leaseEnds = asked + lease;
+      this.#redrive();
+    } catch (error) {
+      onProblem(error);
+      if (clock.now() >= this.#leaseEnds) this.abandon();
+    }
+  }
+}
+
+function isLeaseLost(error: unknown): boolean {
+  return error instanceof EventBusError && error.code === "event_bus.lease_lost";
 }
 
 /** Whether the handler itself says that it is of no use to try again. */

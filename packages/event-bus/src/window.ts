@@ -10,8 +10,12 @@ export class Window {
   #looked: number;
   /** Handed out and not saved. */
   #unsaved: number[] = [];
-  readonly #turns = new Map<number, () => void>();
+  readonly #turns = new Map<number, (isTheirs: boolean) => void>();
+  /** The first that is not going to be settled. */
+  #left = Infinity;
   #roomFreed: (() => void) | undefined;
+  /** Nothing more is handed out. */
+  #ended = false;
 
   /** @param position everything up to here is done */
   constructor(position: number) {
@@ -37,9 +41,13 @@ export class Window {
   settle(position: number): void {
     this.#open.delete(position);
     const first = this.#first();
-    if (first === undefined) return;
-    this.#turns.get(first)?.();
-    this.#turns.delete(first);
+    if (first !== undefined) this.#answer(first, first < this.#left);
+  }
+
+  /** It is not going to be settled: no event behind it has its turn any more. */
+  leave(position: number): void {
+    this.#left = Math.min(this.#left, position);
+    for (const waiting of this.#turns.keys()) if (waiting > this.#left) this.#answer(waiting, false);
   }
 
   /** All of interest up to here was handed out. */
@@ -50,26 +58,42 @@ export class Window {
   /** Everything up to here will not come again. */
   saved(position: number): void {
     this.#unsaved = this.#unsaved.filter((each) => each > position);
+    this.#freeRoom();
+  }
+
+  /** Resolves once everything before an event is settled; with whether that can still be. */
+  turn(position: number): Promise<boolean> {
+    if (position > this.#left) return Promise.resolve(false);
+    if (this.#first() === position) return Promise.resolve(true);
+    return new Promise((resolve) => this.#turns.set(position, resolve));
+  }
+
+  /** Resolves when another one may be handed out, or none will be. */
+  async room(): Promise<void> {
+    while (this.#unsaved.length >= WINDOW && !this.#ended)
+      await new Promise<void>((resolve) => (this.#roomFreed = resolve));
+  }
+
+  /** Nobody waits for room any longer. */
+  end(): void {
+    this.#ended = true;
+    this.#freeRoom();
+  }
+
+  /** Nobody waits for anything any longer. */
+  close(): void {
+    this.end();
+    this.leave(-1);
+  }
+
+  #freeRoom(): void {
     this.#roomFreed?.();
     this.#roomFreed = undefined;
   }
 
-  /** Resolves once everything before an event is settled. */
-  turn(position: number): Promise<void> {
-    if (this.#first() === position) return Promise.resolve();
-    return new Promise((resolve) => this.#turns.set(position, resolve));
-  }
-
-  /** Resolves when another one may be handed out. */
-  async room(): Promise<void> {
-    while (this.#unsaved.length >= WINDOW) await new Promise<void>((resolve) => (this.#roomFreed = resolve));
-  }
-
-  /** Nobody waits any longer. */
-  close(): void {
-    for (const turn of this.#turns.values()) turn();
-    this.#turns.clear();
-    this.saved(Infinity);
+  #answer(position: number, isTheirs: boolean): void {
+    this.#turns.get(position)?.(isTheirs);
+    this.#turns.delete(position);
   }
 
   #first(): number | undefined {

@@ -1,0 +1,55 @@
+// The package as a stranger gets it: packed, installed into an empty folder, imported by its name.
+
+import { execFile } from "node:child_process";
+import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, expect, test } from "vitest";
+
+const run = promisify(execFile);
+let folder: string;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "sentient-event-bus-installed-"));
+  for (const name of ["db-pool", "schema", "event-bus"]) {
+    const cwd = fileURLToPath(new URL(`../../../${name}`, import.meta.url));
+    await run("pnpm", ["pack", "--pack-destination", folder], { cwd });
+  }
+  const tarballs = (await readdir(folder)).filter((file) => file.endsWith(".tgz")).map((file) => `./${file}`);
+  await writeFile(
+    join(folder, "package.json"),
+    JSON.stringify({ name: "stranger", private: true, type: "module" }),
+  );
+  // A download that stalls is tried again long before the hook gives up.
+  const patience = ["--fetch-timeout=20000", "--fetch-retries=5", "--fetch-retry-mintimeout=1000"];
+  await run("npm", ["install", "--prefer-offline", "--no-audit", "--no-fund", ...patience, ...tarballs], {
+    cwd: folder,
+  });
+}, 180_000);
+
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+test("what one tells, another hears, and a third finds again", async () => {
+  const { stdout } = await run(
+    process.execPath,
+    [
+      "--input-type=module",
+      "-e",
+      `import { openDatabase } from "@sentient/db-pool";
+       import { createEventBus } from "@sentient/event-bus";
+       const db = await openDatabase({ url: "rocksdb://./data" });
+       const bus = createEventBus(db);
+       const heard = Promise.withResolvers();
+       bus.subscribe({ types: "order.*" }, (event) => heard.resolve(event.position));
+       const position = await bus.publish({ type: "order.placed", data: { total: 12 } });
+       const { events } = await bus.history();
+       console.log(position, await heard.promise, events.length, events[0].data.total);
+       await bus.close();
+       await db.close();`,
+    ],
+    { cwd: folder, timeout: 60_000 },
+  );
+  expect(stdout.trim()).toBe("1 1 1 12");
+});
