@@ -10,7 +10,7 @@ import {
   removeFieldTexts,
   removeIndexText,
 } from "./generate-ddl.ts";
-import { nameText, stringText } from "./literal.ts";
+import { nameText } from "./literal.ts";
 import { without } from "./shape.ts";
 
 type Fields = TableDefinition["fields"];
@@ -91,7 +91,7 @@ export class TableChange {
   #goneField(path: string): void {
     const full = `${this.#name}.${path}`;
     this.#removals.push(...removeFieldTexts(this.#name, path, this.#before.fields[path]!));
-    if (path === "id" || path.endsWith("*")) return;
+    if (path === "id" || path.endsWith("*")) return; // tables used to define the key, which every row keeps
     const place = this.#placeNow(path);
     const to = this.#decided.renamed(full);
     if (to !== undefined) {
@@ -142,7 +142,6 @@ export class TableChange {
 
   #newField(path: string, field: FieldDefinition): void {
     this.names.push(`add_${this.#name}_${path}`);
-    if (path === "id") return this.#keyField(field, "new");
     const source = this.#sourceOf(path);
     const known = source === path ? undefined : own(this.#before.fields, source);
     const given = this.#decided.fillOf(`${this.#name}.${path}`);
@@ -191,7 +190,6 @@ export class TableChange {
   }
 
   #changedField(path: string, known: FieldDefinition, field: FieldDefinition): void {
-    if (path === "id") return this.#keyField(field, "changed");
     const given = this.#decided.fillOf(`${this.#name}.${path}`);
     const missing = isOptional(known) && !isOptional(field) ? field.default : undefined;
     if (given !== undefined) this.#fillUnfit(path, given, known, field);
@@ -237,23 +235,6 @@ export class TableChange {
       if (field.readonly && own(this.#before.fields, parent) && !this.#loosened.has(parent))
         this.#loosen(parent, field, "changed");
     }
-  }
-
-  /** The key of a record never changes, and an UPDATE does not look at it. */
-  #keyField(field: FieldDefinition, how: "new" | "changed"): void {
-    this.#definitions.push(defineFieldText(this.#name, "id", field, how));
-    const key = "record::id(id)";
-    const kinds = without(field.type, "any");
-    const rules = [
-      kinds.length > 0 ? isOneOf(kinds, key) : undefined,
-      field.assert?.replaceAll("$value", () => "id"),
-    ].filter((rule) => rule !== undefined);
-    if (rules.length === 0) return;
-    const table = nameText(this.#name);
-    const said = stringText(`${this.#name} has records whose keys do not fit`);
-    this.#afterwards.push(
-      `IF count((SELECT VALUE id FROM ${table} WHERE !(${rules.join(" AND ")}))) > 0 { THROW ${said} };`,
-    );
   }
 
   /** A READONLY field takes no value on rows that exist, so it becomes one when they have theirs. */

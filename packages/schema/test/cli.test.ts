@@ -21,7 +21,7 @@ const SECOND = "UPDATE person SET visits += 1;\n";
 
 const ISO = /\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z/g;
 const withoutTimes = (text: string) =>
-  text.replaceAll(ISO, "<when>").replaceAll(/in \d+ ms/g, "in <a while>");
+  text.replaceAll(ISO, "<when>").replaceAll(/in (?:\d+ ms|[\d.]+ s)/g, "in <a while>");
 
 /** One sentence with its code, the right status, and no stack. */
 function expectRefused({ code, stdout, stderr }: Outcome, status: 1 | 2, sentence: RegExp | string): void {

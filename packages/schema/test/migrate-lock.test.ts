@@ -131,10 +131,10 @@ describe("the lock", () => {
 
   test("is not lost to who waits by a transaction longer than the lease, where writers queue", async () => {
     const db = await freshDatabase({ url: "mem://" });
-    const long = defineMigration(4, "long", "SLEEP 900ms");
+    const long = defineMigration(4, "long", "SLEEP 1500ms");
     const last = defineMigration(5, "last", "RETURN 5");
     const migrations = [...all, long, last];
-    const reports = await Promise.all([1, 2, 3].map(() => migrate(db, { migrations, lease: 300 })));
+    const reports = await Promise.all([1, 2, 3].map(() => migrate(db, { migrations, lease: 1_000 })));
     expect(reports.map(({ applied }) => applied.length).sort((a, b) => a - b)).toEqual([0, 0, 5]);
   });
 
@@ -192,7 +192,7 @@ describe("an old holder that comes back after it was taken over (L2)", () => {
       const weakened = weaken(statements) as typeof statements;
       sent.resolve();
       if (!inFlight) await gate.promise;
-      return send(inFlight ? [weakened[0]!, surql`SLEEP 500ms`, ...weakened.slice(1)] : weakened);
+      return send(inFlight ? [weakened[0]!, surql`SLEEP 1s`, ...weakened.slice(1)] : weakened);
     });
     const old = migrate(slow, { migrations: all }).then(
       (report) => report,
@@ -201,10 +201,8 @@ describe("an old holder that comes back after it was taken over (L2)", () => {
     await sent.promise;
     // A statement that follows on the same engine: when it has been answered, the transaction before it has begun.
     await db.query(surql`SLEEP 50ms`);
-    const T = performance.now();
     await endLease(db);
     expect(numbersOf((await migrate(db, { migrations: all })).applied)).toEqual([3]);
-    console.log("TOOK", inFlight, performance.now() - T);
     gate.resolve();
     const ending = await old;
     expect(await visitsOf(db), "how often it was applied").toBe(1);
@@ -235,7 +233,7 @@ describe("an old holder that comes back after it was taken over (L2)", () => {
     await db.query(surql`CREATE fence:it SET token = 1, writes = 0`);
     const raced = async (fence: ReturnType<typeof surql>) => {
       await db.query(surql`UPDATE ONLY fence:it SET token = 1`);
-      const inFlight = db.transaction([fence, surql`SLEEP 300ms`, surql`CREATE work`]);
+      const inFlight = db.transaction([fence, surql`SLEEP 600ms`, surql`CREATE work`]);
       await db.query(surql`SLEEP 50ms`);
       await db.query(surql`UPDATE ONLY fence:it SET token = 2`);
       return inFlight.then(
@@ -274,7 +272,7 @@ describe("a reply that is lost (M4)", () => {
     });
     const { namespace, database } = owner;
     const url = `ws://${proxy.host}:${proxy.port}`;
-    const client = await freshDatabase({ url, token: TOKEN, namespace, database, heartbeat: 300 });
+    const client = await freshDatabase({ url, token: TOKEN, namespace, database });
     return { owner, client, proxy };
   }
 
@@ -290,10 +288,12 @@ describe("a reply that is lost (M4)", () => {
     const lossy = intercepted(client, async (statements, send) => {
       if (!isPart(statements) || lost) return send(statements);
       proxy.oneWay(what === "reply" ? "up" : "down");
-      lost = await send(statements).catch((error: unknown) => error);
-      expect(await visitsOf(owner)).toBe(what === "reply" ? 1 : 0);
+      const sending = send(statements).catch((error: unknown) => error);
+      await until(async () => (what === "reply" ? (await visitsOf(owner)) === 1 : client.stats.lent === 1));
       proxy.reset();
       proxy.pass();
+      lost = await sending;
+      expect(await visitsOf(owner)).toBe(what === "reply" ? 1 : 0);
       return repeat((guarded) => send(guarded ? statements : withoutGuards(statements)), lost);
     });
     const report = await migrate(lossy, { migrations: all });

@@ -62,7 +62,7 @@ describe.each(["rocksdb", "mem", "surrealkv"])("on %s", (engine) => {
   test("of ten that start at once on one store, one applies each migration and all return", async () => {
     const db = await fresh();
     const reports = await Promise.all(
-      Array.from({ length: 10 }, () => migrate(db, { migrations: all, lease: 500 })),
+      Array.from({ length: 10 }, () => migrate(db, { migrations: all, lease: 2_000 })),
     );
     expect(reports.flatMap(({ applied }) => numbersOf(applied)).sort((a, b) => a - b)).toEqual([1, 2, 3]);
     expect(reports.every(({ applied, already }) => applied.length + already === 3)).toBe(true);

@@ -383,7 +383,7 @@ describe("in a migration's text", () => {
 
 test(
   "a property name means to the engine what it means to JavaScript, or more",
-  { timeout: 120_000 },
+  { timeout: 300_000 },
   async () => {
     // Planes 4 to 13 are empty, 15 and 16 private.
     const ranges = [
