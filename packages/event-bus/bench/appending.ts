@@ -1,6 +1,6 @@
 // Appending: durable events a second. Raw is an INSERT of the same rows, in batches of the size that ours came to.
 
-import { spawnChild, type BenchRow, type Child } from "@sentient/testkit";
+import { measure, spawnChild, type BenchRow, type Child } from "@sentient/testkit";
 import type { Database } from "@sentient/db-pool";
 import type { Surreal } from "surrealdb";
 import type { EventBus } from "../src/index.ts";
@@ -14,8 +14,37 @@ const DURABLE: Goal = { text: "≥ 10,000/s", met: ({ median }) => median >= 10_
 const SHARE: Goal = { text: "≥ 0.6× raw", met: ({ ratio }) => ratio! >= 0.6 };
 
 export async function appending(): Promise<BenchRow[]> {
-  return [...(await inProcess()), ...(await inProcesses())];
+  return [await alone(), ...(await inProcess()), ...(await inProcesses())];
 }
+
+/** Under low load: one event at a time, beside the same statements sent by hand as one transaction. */
+async function alone(): Promise<BenchRow> {
+  const { db, bus } = await busIn("alone");
+  const raw = await rawIn("alone-raw");
+  await raw.query(
+    "CREATE log:head SET position = 0; CREATE producer:p SET batch = 0; CREATE bell:log SET position = 0",
+  );
+  const goal = { text: "≤ 1.1× raw", met: (ratio: number) => ratio <= 1.1 };
+  let n = 0;
+  const row = await measure({
+    name: "one publish at a time (raw: the same statements by hand)",
+    unit: "µs",
+    calls: 200,
+    ours: (i) => bus.publish(newEvent(i)),
+    raw: () => raw.query(TRANSACTION, { from: n, to: ++n, at: new Date(), rows: [newRow("event", n)] }),
+    goal,
+  });
+  await Promise.all([bus.close(), raw.close()]);
+  await db.close();
+  return row;
+}
+
+const TRANSACTION = `BEGIN;
+  UPDATE ONLY producer:p SET batch = $to, first = $to, count = 1, at = time::now() WHERE batch = $from RETURN VALUE at;
+  UPDATE ONLY log:head SET position = $to, at = $at WHERE position = $from RETURN VALUE position;
+  INSERT INTO event $rows RETURN NONE;
+  UPSERT bell:log SET position = $to RETURN NONE;
+  COMMIT`;
 
 async function inProcess(): Promise<BenchRow[]> {
   const { db, bus } = await busIn("append");

@@ -106,7 +106,13 @@ export class EventBus implements AsyncDisposable {
     this.#reader = new Reader(store);
     const onProblem = this.#tellOf;
     this.#tail = new Tail({ reader: this.#reader, hang: () => store.watch(), clock, onProblem });
-    const onCommit = this.#tail.push.bind(this.#tail);
+    const onCommit: Tail["push"] = (rows, after) => {
+      try {
+        this.#tail.push(rows, after);
+      } catch (error) {
+        onProblem(error); // what is committed stays so; the tail reads it at its next tick
+      }
+    };
     this.#log = new Log(store, { clock, source, timeout, hashes, onCommit });
     const { signal } = this.#end;
     this.#trimming = { db: store, reader: this.#reader, signal };
@@ -114,7 +120,7 @@ export class EventBus implements AsyncDisposable {
     this.#retaining = retention && retain({ trim, clock, signal, onProblem }, retention);
     this.#tools = { store, log: this.#log, reader: this.#reader, tail: this.#tail, clock, onProblem };
     this.consumers = new Consumers(store, this.#reader, (name) => {
-      for (const consumer of this.#working) if (consumer.name === name) consumer.redrive();
+      for (const consumer of this.#working) if (consumer.name === name) consumer.look();
     });
   }
 

@@ -68,7 +68,8 @@ function newRows(name: string, partitions: number, position: number): object[] {
   }));
 }
 
-export const readPartitions = (name: string) => surql<PartitionRow[]>`SELECT * FROM ${partitionsOf(name)}`;
+export const readPartitions = (name: string) =>
+  surql<(PartitionRow & { now: PreciseDate })[]>`SELECT *, time::now() AS now FROM ${partitionsOf(name)}`;
 
 export const readAllPartitions = () => surql<PartitionRow[]>`SELECT * FROM consumer`;
 
@@ -166,8 +167,12 @@ export const keepLetter = (
 export const takeLetter = (id: RecordId) => surql<LetterRow | undefined>`
   DELETE ONLY ${id} WHERE status = "queued" RETURN BEFORE`;
 
-export const queuedLetters = (name: string, partition: number, limit: number) => surql<LetterRow[]>`
-  SELECT * FROM (SELECT * FROM ${lettersOf(name)} WHERE status = "queued" AND partition = ${partition}) ORDER BY id LIMIT ${limit}`;
+/** By index, as it is asked for with every renewal, and there are seldom any. */
+export const queuedLetters = (name: string, partition: number, limit: number) => surql<LetterRow[]>`{
+  LET $queued = (SELECT VALUE id FROM dead_letter WHERE status = "queued");
+  LET $own = array::sort($queued.filter(|$id| record::id($id)[0] = ${name}));
+  SELECT * FROM (SELECT * FROM $own WHERE partition = ${partition}) LIMIT ${limit}
+}`;
 
 export const countLetters = (name: string) => surql<{ dead: number; queued: number }>`{
   LET $all = (SELECT VALUE status FROM ${lettersOf(name)});

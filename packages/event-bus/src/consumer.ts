@@ -68,8 +68,8 @@ const STOP_MS = 10_000;
 /** How long saving and giving back may take after that. */
 const GRACE_MS = 1_000;
 
-/** Whose handler the code is in. */
-const within = new AsyncLocalStorage<Consumer>();
+/** The call of a handler that the code is in. */
+const within = new AsyncLocalStorage<symbol>();
 
 /** This process's part in a consumer. Made by `bus.consumer`. */
 export class Consumer implements AsyncDisposable {
@@ -78,6 +78,8 @@ export class Consumer implements AsyncDisposable {
   readonly #tools: Tools;
   readonly #worker = `w-${randomUUID()}`;
   readonly #terms = new Map<number, Term>();
+  /** Calls of the handler that have not ended. */
+  readonly #calls = new Set<symbol | undefined>();
   readonly #stop = new AbortController();
   /** Ends the pause before the next look. */
   #nudge = new AbortController();
@@ -87,8 +89,7 @@ export class Consumer implements AsyncDisposable {
   /** @internal */
   constructor(settings: ConsumerSettings, tools: Tools) {
     this.name = settings.name;
-    const handler: ConsumerHandler = (...call) => within.run(this, settings.handler, ...call);
-    this.#settings = { ...settings, handler };
+    this.#settings = { ...settings, handler: (...call) => this.#call(() => settings.handler(...call)) };
     this.#tools = tools;
     this.#running = this.#run();
   }
@@ -108,10 +109,20 @@ export class Consumer implements AsyncDisposable {
   async stop({ deadline = STOP_MS }: { deadline?: number } = {}): Promise<void> {
     this.#stop.abort();
     this.#nudge.abort();
-    if (within.getStore() === this || (await this.#endsWithin(deadline))) return;
+    if (this.#calls.has(within.getStore()) || (await this.#endsWithin(deadline))) return;
     for (const term of this.#terms.values()) term.cut();
     if (await this.#endsWithin(GRACE_MS)) return;
     for (const term of this.#terms.values()) term.abandon();
+  }
+
+  async #call(handler: () => unknown): Promise<void> {
+    const call = Symbol("call");
+    this.#calls.add(call);
+    try {
+      await within.run(call, handler);
+    } finally {
+      this.#calls.delete(call);
+    }
   }
 
   async #endsWithin(ms: number): Promise<boolean> {
@@ -140,12 +151,10 @@ export class Consumer implements AsyncDisposable {
       } catch (error) {
         onProblem(error);
       }
-      if (!this.#stop.signal.aborted)
-        await sleep(clock, Math.min(POLL_MS, lease / 3), this.#nudge.signal);
+      if (!this.#stop.signal.aborted) await sleep(clock, Math.min(POLL_MS, lease / 3), this.#nudge.signal);
     }
     await Promise.all([...this.#terms.values()].map((term) => term.stop()));
-    if (partitions > 1)
-      await store.query(queries.leaveMembers(this.name, this.#worker)).catch(onProblem);
+    if (partitions > 1) await store.query(queries.leaveMembers(this.name, this.#worker)).catch(onProblem);
   }
 
   async #claim(partition: number): Promise<void> {
@@ -158,10 +167,13 @@ export class Consumer implements AsyncDisposable {
     const term = new Term(row, { worker: this.#worker, asked }, this.#settings, this.#tools);
     this.#terms.set(partition, term);
     if (this.#stop.signal.aborted) void term.stop();
-    void term.ended.then(() => {
-      this.#terms.delete(partition);
-      if (!term.failed) this.#nudge.abort(); // to claim it again at once, if it is free
-    });
+    void this.#forget(term);
+  }
+
+  async #forget(term: Term): Promise<void> {
+    await term.ended;
+    this.#terms.delete(term.partition);
+    if (!term.failed) this.#nudge.abort(); // to claim it again at once, if it is free
   }
 
   /** As many partitions as the other processes that want some leave to this one. */
@@ -176,7 +188,7 @@ export class Consumer implements AsyncDisposable {
     const shares = await store.query(queries.readShares(this.name));
     const share = shareOf(this.#worker, shares.members, partitions);
     const free = shares.rows
-      .filter((row) => !row.lease || row.lease.until <= shares.now)
+      .filter(({ lease: held }) => !held || held.until <= shares.now || held.worker === this.#worker)
       .map(({ id }) => (id.id as [string, number])[1]);
     for (const partition of free)
       if (this.#terms.size < share && !this.#stop.signal.aborted) await this.#claim(partition);

@@ -1,9 +1,11 @@
 // Consumers. Owns: what can be asked of any consumer, from any process.
 
 import { requireWithin, type Position } from "@sentient/schema";
+import { z } from "zod";
 import * as queries from "./consumer-queries.ts";
-import { EventBusError } from "./errors.ts";
+import { badOption, EventBusError } from "./errors.ts";
 import { readLetter, type DeadLetter } from "./letters.ts";
+import { fade } from "./rate-meter.ts";
 import type { Reader } from "./reader.ts";
 import type { Store } from "./store.ts";
 
@@ -35,7 +37,12 @@ export interface ConsumerStatus {
   partitions: PartitionStatus[];
 }
 
-const LETTERS = 100;
+const Page = z.strictObject({
+  after: z.int().min(0).default(0),
+  limit: z.int().min(1).default(100),
+});
+const Positions = z.array(z.int().min(1)).optional();
+const First = z.int().min(1);
 
 export class Consumers {
   readonly #store: Store;
@@ -82,12 +89,10 @@ export class Consumers {
    * The events that a consumer could not handle, by position.
    *
    * @param limit at most `limits.page`; 100 if left out
-   * @throws `event_bus.not_found`, `schema.limit`
+   * @throws `event_bus.not_found`, `event_bus.bad_option`, `schema.limit`
    */
-  async deadLetters(
-    name: string,
-    { after = 0, limit = LETTERS }: { after?: number; limit?: number } = {},
-  ): Promise<DeadLetter[]> {
+  async deadLetters(name: string, page: { after?: number; limit?: number } = {}): Promise<DeadLetter[]> {
+    const { after, limit } = check(Page, page);
     requireWithin("page", limit, "a page");
     await this.#require(name);
     return (await this.#store.query(queries.readLetters(name, after, limit))).map(readLetter);
@@ -97,13 +102,14 @@ export class Consumers {
    * Has dead letters tried again, by whoever works on the consumer: all, or those at some positions. Another process takes
    * them up when it renews its lease.
    *
-   * @returns how many there are
-   * @throws `event_bus.not_found`
+   * @returns how many of them were not waiting for that already
+   * @throws `event_bus.not_found`, `event_bus.bad_option`
    * @example await bus.consumers.redrive("mailer", [17]);
    */
   async redrive(name: string, positions?: readonly number[]): Promise<number> {
+    const checked = check(Positions, positions);
     await this.#require(name);
-    const queued = await this.#store.query(queries.queueLetters(name, positions));
+    const queued = await this.#store.query(queries.queueLetters(name, checked));
     if (queued.length > 0) this.#onChange(name);
     return queued.length;
   }
@@ -112,12 +118,13 @@ export class Consumers {
    * Puts a consumer somewhere else in the log: it goes on with the event at `from`. Whoever works on it now loses the lease
    * and what it has not saved.
    *
-   * @throws `event_bus.not_found`, `event_bus.position_trimmed`, `event_bus.position_ahead`
+   * @throws `event_bus.not_found`, `event_bus.bad_option`, `event_bus.position_trimmed`, `event_bus.position_ahead`
    */
   async move(name: string, from: Position | number): Promise<void> {
+    const after = check(First, from) - 1;
     await this.#require(name);
-    await this.#reader.requireThere(from - 1);
-    await this.#store.query(queries.moveTo(name, from - 1));
+    await this.#reader.requireThere(after);
+    await this.#store.query(queries.moveTo(name, after));
     this.#onChange(name);
   }
 
@@ -126,7 +133,7 @@ export class Consumers {
     await this.#store.transaction(queries.removeConsumer(name));
   }
 
-  async #require(name: string): Promise<queries.PartitionRow[]> {
+  async #require(name: string) {
     const rows = await this.#store.query(queries.readPartitions(name));
     if (rows.length > 0) return rows;
     throw new EventBusError({
@@ -138,7 +145,7 @@ export class Consumers {
 }
 
 function statusOf(
-  { id, position, lease, handled, rate }: queries.PartitionRow,
+  { id, position, lease, handled, rate, updatedAt, now }: queries.PartitionRow & { now: Date },
   head: number,
 ): PartitionStatus {
   return {
@@ -147,8 +154,14 @@ function statusOf(
     lag: Math.max(0, head - position),
     ...(lease ? { worker: lease.worker, leasedUntil: new Date(lease.until.getTime()) } : {}),
     handled,
-    rate,
+    rate: fade(rate, now.getTime() - updatedAt.getTime()),
   };
+}
+
+function check<T>(schema: z.ZodType<T>, value: unknown): T {
+  const checked = schema.safeParse(value);
+  if (checked.success) return checked.data;
+  throw badOption(checked.error);
 }
 
 function sum(numbers: readonly number[]): number {

@@ -57,8 +57,9 @@ export function draftOf(event: NewEvent, source: string): Draft {
     source: event.source ?? source,
     data: event.data ?? null,
   } as z.output<typeof Draft>);
-  if (encoded.success) return encoded.data;
-  throw invalid(event, encoded.error);
+  if (!encoded.success) throw invalid(event, encoded.error);
+  for (const key of OPTIONAL) if (encoded.data[key] === undefined) delete encoded.data[key];
+  return encoded.data;
 }
 
 /** @throws `event_bus.invalid_event`, `schema.limit` */
@@ -102,3 +103,5 @@ export function isSame(one: Draft, other: Draft): boolean {
 }
 
 const BODY = Object.keys(Draft.shape) as (keyof Draft)[];
+/** What is undefined is as if it were left out. */
+const OPTIONAL = ["eventId", "run", "target", "workflow", "correlation", "causation"] as const;

@@ -38,6 +38,7 @@ export async function readHistory(reader: Reader, options: HistoryOptions): Prom
   const filter = checkFilter(rest);
   const { head, floor } = await reader.ends();
   requireReached(after ?? 0, head);
+  if (after !== undefined && after < floor) await reader.forward(filter, after, 1); // throws, unless it has all of a run
   let low = after ?? floor;
   let high = Math.min(before ?? head + 1, head + 1);
   if (at?.from) low = Math.max(low, await reader.lastBefore(at.from));
@@ -82,7 +83,9 @@ async function walkBackward(reader: Reader, { filter, low, high, limit }: Walk):
     span *= 2;
     const found = page.events.filter(({ position }) => position > low).slice(0, wanted);
     events.push(...found);
-    place = found.length === wanted ? found.at(-1)!.position : Math.max(page.end, low + 1);
+    const end = found.length === wanted ? found.at(-1)!.position : Math.max(page.end, low + 1);
+    if (end >= place) return { events }; // what lies before was trimmed meanwhile
+    place = end;
   }
   return { events, ...(place > low + 1 ? { next: place } : {}) };
 }

@@ -150,9 +150,7 @@ export class Log {
     for (const turn of this.#waiting.splice(0)) turn();
     await this.#running;
     if (this.#batch !== undefined)
-      await this.#db
-        .query(queries.removeProducer(this.#producer), { timeout: SETTLE_MS })
-        .catch(() => {}); // it goes when it is old
+      await this.#db.query(queries.removeProducer(this.#producer), { timeout: SETTLE_MS }).catch(() => {}); // it goes when it is old
   }
 
   #isFull(): boolean {

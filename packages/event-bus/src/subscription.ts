@@ -20,12 +20,15 @@ export function subscribe(
   onProblem: (error: unknown, event?: Event) => void,
 ): Subscription {
   const end = new AbortController();
-  const self = Symbol("subscription");
+  let current: symbol | undefined;
   const call = async (event: Event) => {
+    current = Symbol("call");
     try {
-      await within.run(self, handler, event);
+      await within.run(current, handler, event);
     } catch (error) {
       onProblem(error, event);
+    } finally {
+      current = undefined;
     }
   };
   const run = async () => {
@@ -39,7 +42,8 @@ export function subscribe(
   return {
     async unsubscribe() {
       end.abort();
-      if (within.getStore() !== self) await running; // in the handler itself that would wait for its own end
+      const isInside = current !== undefined && within.getStore() === current;
+      if (!isInside) await running; // in the call itself that would wait for its own end
     },
   };
 }

@@ -80,6 +80,8 @@ export class Term {
   #redriving: Promise<void> | undefined;
   /** Somebody may have asked for dead letters since they were last looked for. */
   #redriveAsked = false;
+  /** The one that may have ended the process before was looked at. */
+  #mayRedrive = false;
   #renewing: Promise<void> | undefined;
   #leaseEnds: number;
 
@@ -140,9 +142,10 @@ export class Term {
 
   async #run(position: number): Promise<void> {
     const keeping = this.#keepLease();
-    this.#redrive();
     try {
-      if (this.#careful > 0) await this.#redriving;
+      if (this.#careful > 0) await this.#handleSuspectLetter();
+      this.#mayRedrive = true;
+      this.#redrive();
       await this.#handOut(position);
     } catch (error) {
       this.#fail(error);
@@ -188,15 +191,16 @@ export class Term {
     const { position } = event;
     const isCareful = this.#careful > 0;
     this.#window.open(position);
-    const handling = this.#handle(this.#jobOf(event), isCareful).then((isDone) => {
-      if (!isDone) this.#window.leave(position);
-      this.#handlings.delete(handling);
-    });
+    const handling = this.#handleOrLeave(event, isCareful).finally(() => this.#handlings.delete(handling));
     this.#handlings.add(handling);
     if (!isCareful) return;
     this.#careful--;
     await handling;
     await this.#progress.saveNow();
+  }
+
+  async #handleOrLeave(event: Event, isCareful: boolean): Promise<void> {
+    if (!(await this.#handle(this.#jobOf(event), isCareful))) this.#window.leave(event.position);
   }
 
   /** C3. @returns whether it is done with; else the term is over, and it comes again */
@@ -247,6 +251,7 @@ export class Term {
    * this event that was handled singly then; when none was, it may have been any of those that were under way.
    */
   async #isDeadly({ event: { position }, bury }: Job): Promise<boolean> {
+    if (!(await this.#mayCall())) return false;
     const times = 1 + (this.#suspect?.position === position ? this.#suspect.times : 0);
     if (times > 1 && times >= this.#settings.retry.attempts) {
       await bury(processEnded(times), times);
@@ -275,19 +280,23 @@ export class Term {
 
   #redrive(): void {
     this.#redriveAsked = true;
-    this.#redriving ??= this.#handleLetters();
+    if (this.#mayRedrive) this.#redriving ??= this.#handleLetters();
+  }
+
+  /** Letters are handled in their order: it is the first of them that was under way when a process ended. */
+  async #handleSuspectLetter(): Promise<void> {
+    const { name } = this.#settings;
+    const [letter] = await this.#tools.store.query(queries.queuedLetters(name, this.partition, 1));
+    if (letter) await this.#handle(this.#jobOfLetter(letter), true);
   }
 
   async #handleLetters(): Promise<void> {
     const { name } = this.#settings;
-    const isCareful = this.#careful > 0;
     try {
       while (this.#redriveAsked && !this.#stop.signal.aborted) {
         this.#redriveAsked = false;
-        const letters = await this.#tools.store.query(
-          queries.queuedLetters(name, this.partition, LETTERS),
-        );
-        for (const letter of letters) await this.#handle(this.#jobOfLetter(letter), isCareful);
+        const letters = await this.#tools.store.query(queries.queuedLetters(name, this.partition, LETTERS));
+        for (const letter of letters) await this.#handle(this.#jobOfLetter(letter), false);
         if (letters.length === LETTERS) this.#redriveAsked = true;
       }
     } catch (error) {
@@ -345,8 +354,9 @@ export class Term {
     }
   }
 
-  #renew(): Promise<void> {
-    return (this.#renewing ??= this.#askForTime().finally(() => (this.#renewing = undefined)));
+  async #renew(): Promise<void> {
+    if (this.#lost.signal.aborted) return;
+    await (this.#renewing ??= this.#askForTime().finally(() => (this.#renewing = undefined)));
   }
 
   /** A lease that could not be renewed in time is taken for lost. */
