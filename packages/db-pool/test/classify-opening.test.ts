@@ -3,8 +3,9 @@
 import { once } from "node:events";
 import { createServer as createHttpServer } from "node:http";
 import { type AddressInfo, createServer, type Server } from "node:net";
+import { until, VirtualClock } from "@sentient/testkit";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { openDatabase, serve } from "../src/index.ts";
+import { type DatabaseOptions, type DbError, openDatabase, serve } from "../src/index.ts";
 import { failureOf } from "./support/failure.ts";
 import { freshDatabase } from "./support/fresh.ts";
 
@@ -43,31 +44,42 @@ async function webPort(): Promise<number> {
   return portOf(server);
 }
 
-const opening = async (url: string) => {
-  const began = performance.now();
-  const failure = await failureOf(() => openDatabase({ url, anonymous: true, connectTimeout: TIMEOUT }));
-  return { failure, took: performance.now() - began };
-};
+const opening = (url: string, options: DatabaseOptions = {}) =>
+  failureOf(() => openDatabase({ url, anonymous: true, connectTimeout: TIMEOUT, ...options }));
+
+/** How `opening` fails; it has to do so at `connectTimeout`, and not before. */
+async function failureAtTimeout(clock: VirtualClock, failing: Promise<DbError>): Promise<DbError> {
+  let ended = false;
+  void failing.finally(() => (ended = true)).catch(() => {});
+  await clock.advance(TIMEOUT - 1);
+  expect(ended).toBe(false);
+  await clock.advance(1);
+  return failing;
+}
 
 describe.each(["ws", "http"])("over %s", (scheme) => {
   test("a port that nobody listens on is db.unreachable, after trying until connectTimeout", async () => {
-    const { failure, took } = await opening(`${scheme}://127.0.0.1:${await deadPort()}`);
+    const clock = new VirtualClock();
+    const failing = opening(`${scheme}://127.0.0.1:${await deadPort()}`, { clock });
+    await until(() => clock.pending === 2, { what: "the pause before the next attempt" });
+    const failure = await failureAtTimeout(clock, failing);
     expect(failure).toMatchObject({ code: "db.unreachable", outcome: "not_applied", retryable: true });
     expect(failure.message).toMatch(/127\.0\.0\.1:\d+/);
-    expect(took).toBeGreaterThan(TIMEOUT / 2);
-    expect(took).toBeLessThan(TIMEOUT + 2_000);
+    expect(clock.pending).toBe(0);
   });
 
   test("a server that says nothing is db.unreachable at connectTimeout, and is let go", async () => {
     const { port, connections } = await silentPort();
-    const { failure, took } = await opening(`${scheme}://127.0.0.1:${port}`);
+    const clock = new VirtualClock();
+    const failing = opening(`${scheme}://127.0.0.1:${port}`, { clock });
+    await until(async () => (await connections()) === 1, { what: "the connection" });
+    const failure = await failureAtTimeout(clock, failing);
     expect(failure).toMatchObject({ code: "db.unreachable", outcome: "not_applied", retryable: true });
-    expect(took).toBeLessThan(TIMEOUT + 2_000);
-    await expect.poll(connections).toBe(0);
+    await until(async () => (await connections()) === 0, { what: "the end of the connection" });
   });
 
   test("a web server that is no database is told from one", async () => {
-    const { failure } = await opening(`${scheme}://127.0.0.1:${await webPort()}`);
+    const failure = await opening(`${scheme}://127.0.0.1:${await webPort()}`);
     expect(failure.code).toMatch(/^db\.(unreachable|undecodable)$/);
     expect(failure.outcome).toBe("not_applied");
   });
@@ -83,6 +95,6 @@ describe.each(["ws", "http"])("over %s", (scheme) => {
 });
 
 test("a host whose name nobody knows is db.unreachable", async () => {
-  const { failure } = await opening("wss://db.invalid");
+  const failure = await opening("wss://db.invalid");
   expect(failure).toMatchObject({ code: "db.unreachable", outcome: "not_applied", retryable: true });
 });

@@ -12,8 +12,8 @@ import { freshFolder } from "./support/fresh.ts";
 const child = (url: string, ...steps: string[]): Child =>
   spawnChild(new URL("./fixtures/folder-child.ts", import.meta.url), { args: [url, ...steps] });
 
-const opened = (process: Child) => process.message(({ opened }) => opened === true, 10_000);
-const written = (process: Child) => process.message(({ written }) => written === true, 10_000);
+const opened = (process: Child) => process.message(({ opened }) => opened === true);
+const written = (process: Child) => process.message(({ written }) => written === true);
 
 const count = (db: Database) => db.query(surql<number>`RETURN count((SELECT * FROM kept))`);
 const lockOf = (folder: string) => join(folder, "sentient.lock");
@@ -88,7 +88,7 @@ describe.each(["rocksdb", "surrealkv"])("%s", (kind) => {
     try {
       const messages = () => started.map(({ messages }) => messages.at(-1));
       await until(() => messages().every((message) => message?.written ?? message?.failed), {
-        deadline: 15_000,
+        deadline: 60_000,
       });
       const winner = started.filter(({ messages }) => messages.at(-1)?.written);
       expect(winner).toHaveLength(1);

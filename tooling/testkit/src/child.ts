@@ -81,7 +81,7 @@ export class Child implements AsyncDisposable {
    */
   async message<M extends Message = Message>(
     fits: (message: Message) => boolean,
-    deadline = 5_000,
+    deadline = 20_000,
   ): Promise<M> {
     const signal = AbortSignal.timeout(deadline);
     for (;;) {

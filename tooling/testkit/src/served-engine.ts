@@ -4,8 +4,8 @@ import { createServer } from "node:net";
 import { resolve } from "node:path";
 import { type Child, spawnChild } from "./child.ts";
 
-const START_MS = 15_000;
-const CLOSE_MS = 5_000;
+const START_MS = 60_000;
+const CLOSE_MS = 30_000;
 
 export interface ServedEngineOptions {
   /**
@@ -88,7 +88,7 @@ export class ServedEngine implements AsyncDisposable {
     this.#child.continue();
   }
 
-  /** Closes in good order (SIGTERM); rejects if that takes over 5 seconds or does not end with exit code 0. */
+  /** Closes in good order (SIGTERM); rejects if that takes over 30 seconds or does not end with exit code 0. */
   async close(): Promise<void> {
     if (this.#down) return;
     this.#down = true;

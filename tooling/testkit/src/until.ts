@@ -21,7 +21,7 @@ type Look<T> = { value: T } | { error: unknown };
  */
 export async function until<T>(
   condition: () => T | Promise<T>,
-  { deadline = 5_000, every = 10, what = "the condition" }: UntilOptions = {},
+  { deadline = 20_000, every = 10, what = "the condition" }: UntilOptions = {},
 ): Promise<Truthy<T>> {
   const started = performance.now();
   const late = Promise.withResolvers<undefined>();

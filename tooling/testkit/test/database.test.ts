@@ -37,24 +37,24 @@ test("the environment may give a token, or nothing to sign in with, but not half
   await expect(chooseDatabase({ serve: refuse })).rejects.toThrow("one is missing");
 });
 
-test("a container runtime that never answers costs under two seconds, then an engine is served", async () => {
+test("a container runtime that never answers is given up, and an engine is served", async () => {
   const folder = mkdtempSync(join(tmpdir(), "silent-runtime-"));
   const silent = createServer();
   silent.listen(join(folder, "docker.sock"));
   await once(silent, "listening");
+  const asked = once(silent, "connection");
   vi.stubEnv("DOCKER_HOST", `unix://${folder}/docker.sock`);
   const close = vi.fn<() => Promise<void>>(async () => {});
-  const started = performance.now();
   const database = await chooseDatabase({
     serve: async () => ({ url: "ws://127.0.0.1:20000/rpc", token: "t0ken", close }),
   });
-  expect(performance.now() - started).toBeLessThan(2_000);
   expect(database).toMatchObject({
     tier: "served",
     url: "ws://127.0.0.1:20000/rpc",
     credentials: { token: "t0ken" },
     description: "served engine at ws://127.0.0.1:20000/rpc (no container runtime answers)",
   });
+  await asked; // it was silent, and not merely absent
   await database.close();
   expect(close).toHaveBeenCalledOnce();
   silent.close();

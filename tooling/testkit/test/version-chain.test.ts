@@ -90,11 +90,10 @@ test("chains that really ran pass, and swapping two versions in real-time order 
   );
 });
 
-test("a hundred thousand writes take well under a second", () => {
-  const { writes, reads } = runChain(1, 100_000);
-  const started = performance.now();
+// It takes half a second; to compare each write with every other takes many minutes.
+test("two hundred thousand writes are not compared each with every other", { timeout: 60_000 }, () => {
+  const { writes, reads } = runChain(1, 200_000);
   expect(checkVersionChain(writes, reads)).toEqual([]);
-  expect(performance.now() - started).toBeLessThan(1_000);
 });
 
 /** Writes and reads that took effect at one moment each, and lasted a random while around it. */

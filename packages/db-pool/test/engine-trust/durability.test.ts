@@ -17,7 +17,7 @@ async function lostByKilling(kind: OnDisk, urlOptions = ""): Promise<number[]> {
   await using folder = await temporaryFolder();
   await using child = inChild("write until killed", urlOf(kind, folder.path) + urlOptions);
   await until(() => child.messages.length >= ACKNOWLEDGED, {
-    deadline: 20_000,
+    deadline: 60_000,
     what: "500 acknowledged writes",
   });
   await child.kill();
@@ -33,7 +33,11 @@ describe("SIGKILL", () => {
   });
 
   test("costs rocksdb writes that it acknowledged under ?sync=1s: the option trades them for speed", async () => {
-    expect(await lostByKilling("rocksdb", "?sync=1s")).not.toEqual([]);
+    let lost: number[] = [];
+    for (let round = 0; round < 5 && lost.length === 0; round++) {
+      lost = await lostByKilling("rocksdb", "?sync=1s"); // nothing, if it is killed just after it has synced
+    }
+    expect(lost).not.toEqual([]);
   });
 });
 
