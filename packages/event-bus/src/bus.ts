@@ -213,7 +213,7 @@ export class EventBus implements AsyncDisposable {
     if (this.#end.signal.aborted) throw closedError();
     checkFilter(filter);
     const events = (signal: AbortSignal) => this.follow({ ...filter, signal });
-    const subscription = callForEach(events, handler, this.#tellOf);
+    const subscription = callForEach(events, handler, this.#tellOf, this.#tellOfEnd);
     const { unsubscribe } = subscription;
     const tracked: Subscription = {
       unsubscribe: async () => {
@@ -326,15 +326,25 @@ export class EventBus implements AsyncDisposable {
     return () => void this.#emitter.off(name, listener);
   }
 
-  /** An error of a handler that nobody listens for is a warning of the process, and never its end. */
+  /** What passes is told to who listens; an error of a handler is else a warning of the process, and never its end. */
   readonly #tellOf = (error: unknown, event?: Event): void => {
+    if (!this.#emit({ error, ...(event ? { event } : {}) }) && event) warn(error);
+  };
+
+  /** Something has ended that nobody told to. */
+  readonly #tellOfEnd = (error: unknown): void => {
+    if (!this.#emit({ error })) warn(error);
+  };
+
+  /** @returns whether somebody has heard it */
+  #emit(problem: EventBusEvents["problem"]): boolean {
     try {
-      const isHeard = this.#emitter.emit("problem", { error, ...(event ? { event } : {}) });
-      if (!isHeard && event) warn(error);
+      return this.#emitter.emit("problem", problem);
     } catch (thrown) {
       warn(thrown); // by a listener
+      return true;
     }
-  };
+  }
 
   /** Takes nothing new, commits what waits, ends all who follow, and lets go. The database stays open. */
   close(): Promise<void> {

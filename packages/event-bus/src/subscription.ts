@@ -13,11 +13,15 @@ export type Handler = (event: Event) => unknown;
 /** The handler call that the code is in. */
 const within = new AsyncLocalStorage<symbol>();
 
-/** @param onProblem hears of what the handler throws, and why the subscription ended if it was not told to */
+/**
+ * @param onProblem hears of what the handler throws
+ * @param onEnd hears why it ended, if nobody told it to
+ */
 export function subscribe(
   events: (signal: AbortSignal) => AsyncIterable<Event>,
   handler: Handler,
-  onProblem: (error: unknown, event?: Event) => void,
+  onProblem: (error: unknown, event: Event) => void,
+  onEnd: (error: unknown) => void,
 ): Subscription {
   const end = new AbortController();
   let current: symbol | undefined;
@@ -35,7 +39,7 @@ export function subscribe(
     try {
       for await (const event of events(end.signal)) await call(event);
     } catch (error) {
-      onProblem(error);
+      onEnd(error);
     }
   };
   const running = run();

@@ -261,19 +261,23 @@ async function killAgainAndAgain(effect: ConsumeOrders["effect"], kills: number,
     events += 60;
   };
   await tellMore();
-  let children = [await at.worker(), await at.worker()];
+  let children = [await at.worker()];
+  let coming = at.worker();
   let struck = 0;
   for (let kill = 0; kill < kills; kill++) {
     const before = notesOf(at).length;
     await tellMore();
     await until(() => notesOf(at).length > before + random.int(40));
+    children.push(await coming);
     const owner = await ownerAmong(at, children);
     if (hold && kill === 0) await owner.message(({ holding }) => holding === 10, 60_000);
     await owner.kill();
     if ((await rowOf(at.db, "one")).position < events) struck++;
     at.openGate();
-    children = [...children.filter((child) => child !== owner), await at.worker()];
+    children = children.filter((child) => child !== owner);
+    coming = at.worker(); // while the other takes over
   }
+  await coming;
   await until(isAt(at, events));
   return { at, events, count: await counted(at.db), struck };
 }

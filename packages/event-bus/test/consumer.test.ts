@@ -466,8 +466,9 @@ describe("commit", () => {
     await until(() => seen.length === 3);
     expect(await counted(db)).toBe(0);
     open();
-    await untilAt(db, "one", 3);
+    await until(() => order.length === 3);
     expect(order).toEqual([1, 2, 3]);
+    await untilAt(db, "one", 3);
   });
 
   test("is refused a second time, and the first stands", async () => {
