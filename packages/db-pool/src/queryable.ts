@@ -21,6 +21,11 @@ export interface CallOptions {
   signal?: AbortSignal;
   /** How long the call may take in all, in milliseconds; the database's `timeout` if left out. */
   timeout?: number;
+  /**
+   * Whether the same call is made again when it conflicts with another; true if left out. Say false where what is written
+   * follows from something that was read before: it has to be read again then.
+   */
+  retryConflicts?: boolean;
 }
 
 /** What each statement of a list answers. */
@@ -121,14 +126,14 @@ export class Queryable {
         return call.read(answers as RawAnswer[]);
       } catch (caught) {
         const error = asDbError(caught, call.readOnly);
-        if (call.attempts > MAX_RETRIES || !this.#mayRepeat(error, call.readOnly)) throw error;
+        if (call.attempts > MAX_RETRIES || !this.#mayRepeat(error, call.readOnly, options)) throw error;
         await this.#pause(call.attempts, error, deadline);
       }
     }
   }
 
-  #mayRepeat({ code }: DbError, readOnly: boolean): boolean {
-    if (code === "db.conflict") return true;
+  #mayRepeat({ code }: DbError, readOnly: boolean, { retryConflicts = true }: CallOptions = {}): boolean {
+    if (code === "db.conflict") return retryConflicts;
     return (
       this.#source.heals && (code === "db.session_expired" || (readOnly && code === "db.connection_lost"))
     );

@@ -1,7 +1,7 @@
 // Dead letters. Owns: an event that could not be handled, with the reason, and the way back to its consumer.
 
 import type { Statement } from "@sentient/db-pool";
-import { failureOf, type Event, type Failure, type Position } from "@sentient/schema";
+import type { Event, Failure, Position } from "@sentient/schema";
 import { keepLetter, letterId, type LetterRow } from "./consumer-queries.ts";
 
 /** An event that a consumer could not handle. */
@@ -33,15 +33,6 @@ export function letterOf(
 export function eventOfLetter({ event }: LetterRow): Event {
   const parsed = JSON.parse(event, (_, value: unknown) => Object.freeze(value)) as Event;
   return Object.freeze({ ...parsed, at: new Date(parsed.at) });
-}
-
-/** What was thrown, as it is kept; a handler may throw what nobody can make a text of. */
-export function reasonOf(thrown: unknown): Failure {
-  try {
-    return failureOf(thrown);
-  } catch {
-    return failureOf(new Error("the handler threw something that cannot be told"));
-  }
 }
 
 export function readLetter(row: LetterRow): DeadLetter {

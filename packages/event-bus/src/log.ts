@@ -18,6 +18,7 @@ import {
   type Statement,
 } from "@sentient/db-pool";
 import { Batch } from "./batch.ts";
+import { Contention } from "./contention.ts";
 import { draftsOf, type NewEvent, type Placed } from "./draft.ts";
 import { answerDuplicates } from "./duplicates.ts";
 import { closedError, damagedError, EventBusError } from "./errors.ts";
@@ -71,6 +72,7 @@ export class Log {
   readonly #runs = new Runs();
   readonly #askedForHead: PromiseWithResolvers<number>[] = [];
   readonly #waiting: (() => void)[] = [];
+  readonly #contention = new Contention();
   #producer = newProducer();
   /** The number of the last batch that was settled, one way or the other; 0 until the producer has begun. */
   #batch: number | undefined;
@@ -222,15 +224,20 @@ export class Log {
   /** Ends with every entry of the batch answered, or put back to come next. */
   async #commit(entries: readonly Pending[]): Promise<void> {
     for (let attempt = 0; ; attempt++) {
-      entries = this.#withoutLate(entries);
+      const pause = this.#contention.pause();
+      if (pause >= 1) await sleep(this.#options.clock, pause);
+      entries = this.#withoutLate(this.#noMoreThan(this.#contention.events, entries));
       if (entries.length === 0) return;
       let batch: Batch | undefined;
       try {
         await this.#begin(this.#timeFor(entries));
         await this.#orient(entries);
         batch = this.#place(entries);
-        const [at] = await this.#db.transaction(batch.statements, this.#timeFor(entries));
-        this.#ahead = (at as Date).getTime() - this.#now();
+        const began = this.#now();
+        const options = { ...this.#timeFor(entries), retryConflicts: false };
+        const [at] = await this.#db.transaction(batch.statements, options);
+        this.#ahead = (at as Date).getTime() - began;
+        this.#contention.won(this.#now() - began);
         return this.#committed(batch);
       } catch (error) {
         entries = await this.#remedy(error, entries, batch, attempt);
@@ -278,8 +285,7 @@ export class Log {
     const failed = batch?.whatFailed(error);
     switch (failed?.what) {
       case "stale":
-        this.#isCurrent = false;
-        return entries;
+        return this.#afterLoss(entries);
       case "other batch":
         this.#forgetProducer();
         return entries;
@@ -290,11 +296,28 @@ export class Log {
       case "entry":
         return this.#withoutEntry(entries, failed.index, failed.error);
       case undefined:
+        if (error.code === "db.conflict") return this.#afterLoss(entries);
         if (!isPassing(error)) return batch ? this.#halve(entries, error) : refuse(entries, error);
         this.#isCurrent = false;
         await sleep(this.#options.clock, backoff(attempt, { first: 5, max: 1_000 }));
         return entries;
     }
+  }
+
+  /** Somebody else has appended: what was placed is to be placed anew. */
+  #afterLoss(entries: readonly Pending[]): readonly Pending[] {
+    this.#contention.lost();
+    this.#isCurrent = false;
+    return entries;
+  }
+
+  /** The first of them, as many as have so many events; the others come next. */
+  #noMoreThan(events: number, entries: readonly Pending[]): readonly Pending[] {
+    let count = 0;
+    const end = entries.findIndex(({ drafts }, i) => (count += drafts.length) > events && i > 0);
+    if (end === -1) return entries;
+    this.#queue.putBack(entries.slice(end));
+    return entries.slice(0, end);
   }
 
   /** L2. Those before it are known to be good and go first; those after it were not looked at. */

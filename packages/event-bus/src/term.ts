@@ -5,14 +5,14 @@
 // C4. No handler is called once the term has ended.
 
 import { backoff, SentientError, sleep, type Clock } from "@sentient/db-pool";
-import type { Event } from "@sentient/schema";
+import { failureOf, type Event } from "@sentient/schema";
 import { Call, type Change, type ConsumerHandler } from "./call.ts";
 import * as queries from "./consumer-queries.ts";
 import type { Placed } from "./draft.ts";
 import { EventBusError } from "./errors.ts";
 import type { CheckedFilter } from "./filter.ts";
 import { stretches } from "./follow.ts";
-import { eventOfLetter, letterOf, reasonOf } from "./letters.ts";
+import { eventOfLetter, letterOf } from "./letters.ts";
 import type { Entry, Log } from "./log.ts";
 import { laneOf, partitionOf } from "./partition.ts";
 import { leaseLost, lostBecauseOf, Progress } from "./progress.ts";
@@ -271,7 +271,7 @@ export class Term {
       commit,
       settle: () => this.#progress.settle(position),
       bury: (error, attempts) => {
-        const reason = reasonOf(error);
+        const reason = failureOf(error);
         const letter = letterOf(this.#settings.name, this.partition, event, { reason, attempts });
         return this.#untilDone(() => commit({ statements: [letter] }));
       },
@@ -315,7 +315,7 @@ export class Term {
       commit,
       settle: () => this.#untilDone(() => commit({})),
       bury: (error, attempts) => {
-        const more = { reason: reasonOf(error), attempts, redrives: letter.redrives + 1 };
+        const more = { reason: failureOf(error), attempts, redrives: letter.redrives + 1 };
         const statements = [letterOf(this.#settings.name, this.partition, event, more)];
         return this.#untilDone(() => this.#append({ guards: [queries.stillHeld(this.#held)], statements }));
       },

@@ -13,11 +13,20 @@ export const Failure = z.object({
 export type Failure = z.infer<typeof Failure>;
 
 /**
- * What is kept of something thrown: its texts cut to `limits.errorBytes`, its cause told in one line.
+ * What is kept of something thrown: its texts cut to `limits.errorBytes`, its cause told in one line. It never throws,
+ * whatever was thrown.
  *
  * @example failureOf(new TypeError("no such file")).message
  */
 export function failureOf(thrown: unknown, retryable = false): Failure {
+  try {
+    return described(thrown, retryable);
+  } catch {
+    return described(new Error("what was thrown cannot be made a text of"), retryable);
+  }
+}
+
+function described(thrown: unknown, retryable: boolean): Failure {
   const error = thrown instanceof Error ? thrown : new Error(String(thrown));
   const { code } = error as { code?: unknown };
   const cause =
