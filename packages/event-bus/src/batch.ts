@@ -57,7 +57,8 @@ export class Batch {
     const last = head + rows.length;
     this.statements.push(queries.numberBatch(producer, number, head + 1, rows.length));
     this.#headAt = this.statements.length;
-    if (rows.length > 0) this.statements.push(queries.moveHead(head, last, at), queries.insertEvents(rows));
+    if (rows.length > 0)
+      this.statements.push(queries.moveHead(producer, head, last, at), queries.insertEvents(rows));
     entries.forEach((entry, index) => this.#add(entry, index));
     if (rows.length > 0) this.statements.push(queries.ringBell(last));
   }

@@ -1,38 +1,39 @@
-// Contention. Owns: how several processes take turns at the end of one log without talking to each other.
-// Whoever loses a race has done all its work in vain, and the longer a batch takes the likelier it loses. So who loses waits
-// for a random while before the next try, and sends less; who wins waits and holds back ever less.
+// Contention. Owns: when a process asks for its turn at the end of a log that several append to.
+// Whoever loses a race has done its work in vain, and the slower a process is, or the longer its batch, the likelier it loses:
+// it might lose for ever. So who has lost twice takes a turn first, for a while.
 
-import { limits } from "@sentient/schema";
-
-/** At most so many times as long as a commit takes. */
-const MAX_TURNS = 16;
-const MIN_EVENTS = 32;
+/** Losses in a row after which it does. */
+const LOSSES = 2;
+/** Batches for which it does. */
+const TURNS = 8;
 
 export class Contention {
   /** How long a commit takes, in milliseconds, of late. */
-  #took = 1;
-  /** Waits are shorter than so many commits. */
+  #took = 10;
+  #losses = 0;
   #turns = 0;
-  #events = Infinity;
 
-  /** How many events to send at most. */
-  get events(): number {
-    return Math.min(this.#events, limits.batch);
+  get isHigh(): boolean {
+    return this.#turns > 0;
   }
 
-  /** How long to wait before the next commit, in milliseconds. */
-  pause(): number {
-    return Math.random() * this.#turns * this.#took;
+  /** How long a turn may last, in milliseconds: it ends by itself where a process has died. */
+  get turn(): number {
+    return Math.round(Math.min(5_000, Math.max(500, 20 * this.#took)));
+  }
+
+  /** How long to wait for one's turn before one asks again, in milliseconds. */
+  get pause(): number {
+    return Math.min(25, Math.max(2, this.#took / 2)) * (0.5 + Math.random());
   }
 
   won(took: number): void {
     this.#took += (took - this.#took) / 8;
-    this.#turns = this.#turns < 0.5 ? 0 : this.#turns / 2;
-    this.#events *= 2;
+    this.#losses = 0;
+    this.#turns = Math.max(0, this.#turns - 1);
   }
 
   lost(): void {
-    this.#turns = Math.min(MAX_TURNS, Math.max(1, this.#turns * 2));
-    this.#events = Math.max(MIN_EVENTS, this.events / 2);
+    if (++this.#losses >= LOSSES) this.#turns = TURNS;
   }
 }

@@ -1,5 +1,6 @@
 // Duplicates. Owns: what to answer to whoever tells of an event that is in the log already.
 
+import type { CallOptions } from "@sentient/db-pool";
 import { isSame, type Placed } from "./draft.ts";
 import { EventBusError } from "./errors.ts";
 import { findByEventIds, type EventRow } from "./queries.ts";
@@ -8,13 +9,17 @@ import type { Store } from "./store.ts";
 
 /**
  * Answers the entries whose events are all in the log: with their places if they say the same, with `event_conflict` if
- * not. An entry that only tells of events is left with those that are new.
+ * not. One that only tells of events, or that omits those that are known, is left with the others.
  *
  * @returns what is still to be appended
  */
-export async function answerDuplicates(db: Store, entries: readonly Pending[]): Promise<Pending[]> {
+export async function answerDuplicates(
+  db: Store,
+  entries: readonly Pending[],
+  time: CallOptions,
+): Promise<Pending[]> {
   const ids = entries.flatMap(({ drafts }) => drafts.flatMap(({ eventId }) => eventId ?? []));
-  const rows = await db.query(findByEventIds(ids));
+  const rows = await db.query(findByEventIds(ids), time);
   const byId = new Map(rows.map((row) => [row.eventId!, row]));
   return entries.flatMap((entry) => {
     const found = entry.drafts.map(({ eventId }) => (eventId === undefined ? undefined : byId.get(eventId)));
@@ -22,24 +27,26 @@ export async function answerDuplicates(db: Store, entries: readonly Pending[]): 
     const other = found.find((row, i) => row && !isSame(row, entry.drafts[i]!));
     const isWhole = found.every(Boolean);
     const tellsOnly = entry.guards.length === 0 && entry.weight === 0;
-    if (other || (!isWhole && !tellsOnly)) {
+    if (other || (!isWhole && !tellsOnly && !entry.omitsKnown)) {
       entry.reject(conflictError(other ?? found.find(Boolean)!, other !== undefined));
       return [];
     }
-    if (!isWhole) return withoutFound(entry, found);
+    if (entry.omitsKnown || !isWhole) return withoutFound(entry, found);
     entry.resolve(found.map((row) => placeOf(row!)));
     return [];
   });
 }
 
 function withoutFound(entry: Pending, found: readonly (EventRow | undefined)[]): Pending {
+  const whole = (placed: readonly Placed[]) => {
+    const rest = placed.values();
+    return found.map((row) => (row ? placeOf(row) : rest.next().value!));
+  };
   return {
     ...entry,
     drafts: entry.drafts.filter((_, i) => !found[i]),
-    resolve: (placed) => {
-      const rest = placed.values();
-      entry.resolve(found.map((row) => (row ? placeOf(row) : rest.next().value!)));
-    },
+    statements: (placed, at) => entry.statements(whole(placed), at),
+    resolve: (placed) => entry.resolve(whole(placed)),
   };
 }
 

@@ -24,7 +24,7 @@ import { answerDuplicates } from "./duplicates.ts";
 import { closedError, damagedError, EventBusError } from "./errors.ts";
 import { isPassing } from "./passing.ts";
 import * as queries from "./queries.ts";
-import { Queue, type Pending } from "./queue.ts";
+import { bytesOf, Queue, type Pending } from "./queue.ts";
 import { Runs } from "./runs.ts";
 import type { Store } from "./store.ts";
 
@@ -43,6 +43,12 @@ export interface Entry {
 export interface AppendOptions {
   /** Takes the entry back as long as it was not sent; afterwards it is too late. */
   signal?: AbortSignal;
+  /**
+   * What becomes of an entry whose events are in the log already, by their ids: it was appended before, so it is answered
+   * with their places, and nothing of it is run (`answer`, as if left out); or its guards and statements are committed
+   * without them (`omit`).
+   */
+  onKnown?: "answer" | "omit";
 }
 
 export interface LogOptions {
@@ -56,10 +62,6 @@ export interface LogOptions {
   onCommit: (rows: readonly queries.EventRow[], after: number) => void;
 }
 
-/** What waits at most; past it an append waits for its turn, and past a hundred times as many it is refused. */
-const QUEUED_EVENTS = 10_000;
-const QUEUED_BYTES = 32 * 1024 * 1024;
-const WAITING = 100_000;
 /** How many events of others are looked through before it is cheaper to ask anew where runs stand. */
 const LOOK_BACK = 2_000;
 /** How long one attempt to find out about a lost answer takes at most. */
@@ -70,9 +72,9 @@ export class Log {
   readonly #options: LogOptions;
   readonly #queue = new Queue();
   readonly #runs = new Runs();
-  readonly #askedForHead: PromiseWithResolvers<number>[] = [];
-  readonly #waiting: (() => void)[] = [];
+  #askedForHead: PromiseWithResolvers<number>[] = [];
   readonly #contention = new Contention();
+  #hasTurn = false;
   #producer = newProducer();
   /** The number of the last batch that was settled, one way or the other; 0 until the producer has begun. */
   #batch: number | undefined;
@@ -103,20 +105,22 @@ export class Log {
    * the `DbError` of a statement of the entry that fails
    * @example await log.append({ guards: [fence(lease)], statements: [saveRun(run)], events: [{ type: "run.completed", run: run.id }] });
    */
-  async append(entry: Entry, { signal }: AppendOptions = {}): Promise<Placed[]> {
+  async append(entry: Entry, { signal, onKnown = "answer" }: AppendOptions = {}): Promise<Placed[]> {
     if (this.#closed) throw closedError();
+    if (signal?.aborted) throw cancelledError();
+    if (this.#queue.isFull) throw overloadedError(this.#queue.size);
     const drafts = draftsOf(entry.events ?? [], this.#options.source);
     const { guards = [], statements = [] } = entry;
-    const deadline = this.#options.clock.now() + this.#options.timeout;
-    if (this.#isFull() || this.#waiting.length > 0) await this.#turn(signal);
-    if (signal?.aborted) throw cancelledError();
+    const known = typeof statements === "function" ? [] : statements;
     const { promise, resolve, reject } = Promise.withResolvers<Placed[]>();
     const pending: Pending = {
       drafts,
       guards,
       statements: typeof statements === "function" ? statements : () => statements,
       weight: guards.length + (typeof statements === "function" ? 1 : statements.length),
-      deadline,
+      bytes: bytesOf(drafts, [...guards, ...known]),
+      omitsKnown: onKnown === "omit",
+      deadline: this.#now() + this.#options.timeout,
       resolve,
       reject,
     };
@@ -137,11 +141,19 @@ export class Log {
     }
   }
 
-  /** The last position: what this process appends from now on lies behind it. */
-  head(): Promise<number> {
+  /**
+   * The last position: what this process appends from now on lies behind it.
+   *
+   * @param signal nobody waits for it any longer
+   */
+  head(signal?: AbortSignal): Promise<number> {
     if (this.#closed) return Promise.reject(closedError());
     const asked = Promise.withResolvers<number>();
+    const giveUp = () => asked.reject(cancelledError());
     this.#askedForHead.push(asked);
+    signal?.addEventListener("abort", giveUp, { once: true });
+    void asked.promise.catch(() => {}).finally(() => signal?.removeEventListener("abort", giveUp));
+    if (signal?.aborted) giveUp();
     this.#wake();
     return asked.promise;
   }
@@ -149,35 +161,11 @@ export class Log {
   /** Takes nothing new, commits what waits, and lets go. */
   async close(): Promise<void> {
     this.#closed = true;
-    for (const turn of this.#waiting.splice(0)) turn();
+    for (const { reject } of this.#askedForHead) reject(closedError());
     await this.#running;
-    if (this.#batch !== undefined)
-      await this.#db.query(queries.removeProducer(this.#producer), { timeout: SETTLE_MS }).catch(() => {}); // it goes when it is old
-  }
-
-  #isFull(): boolean {
-    return this.#queue.events >= QUEUED_EVENTS || this.#queue.bytes >= QUEUED_BYTES;
-  }
-
-  /** Waits until there is room, first come first served, or the signal aborts. */
-  async #turn(signal: AbortSignal | undefined): Promise<void> {
-    if (this.#waiting.length >= WAITING)
-      throw new EventBusError({
-        code: "event_bus.overloaded",
-        message: `${this.#waiting.length} appends wait for room already; wait for some before you tell of more`,
-        retryable: true,
-      });
-    const { promise, resolve: turn } = Promise.withResolvers<void>();
-    const giveUp = () => {
-      const at = this.#waiting.indexOf(turn);
-      if (at !== -1) this.#waiting.splice(at, 1);
-      turn();
-    };
-    this.#waiting.push(turn);
-    signal?.addEventListener("abort", giveUp, { once: true });
-    await promise;
-    signal?.removeEventListener("abort", giveUp);
-    if (this.#closed) throw closedError();
+    if (this.#batch === undefined) return;
+    const time = { timeout: SETTLE_MS };
+    await this.#db.query(queries.removeProducer(this.#producer), time).catch(() => {}); // it goes when it is old
   }
 
   #wake(): void {
@@ -187,13 +175,10 @@ export class Log {
   async #run(): Promise<void> {
     while (this.#queue.size > 0 || this.#askedForHead.length > 0) {
       await setImmediate(); // all that the last acknowledgement woke shares the next commit
-      const asked = this.#askedForHead.splice(0);
+      const asked = this.#askedForHead;
+      this.#askedForHead = [];
       const batch = this.#queue.take(); // in the same breath: what is appended after a question lies behind its answer
       await this.#commit(await this.#answerHead(asked, batch));
-      while (this.#waiting.length > 0 && !this.#isFull()) {
-        this.#waiting.shift()!();
-        await Promise.resolve(); // it is in the queue then
-      }
     }
     this.#running = undefined; // with nothing in between: who comes now has to wake it
   }
@@ -224,13 +209,12 @@ export class Log {
   /** Ends with every entry of the batch answered, or put back to come next. */
   async #commit(entries: readonly Pending[]): Promise<void> {
     for (let attempt = 0; ; attempt++) {
-      const pause = this.#contention.pause();
-      if (pause >= 1) await sleep(this.#options.clock, pause);
-      entries = this.#withoutLate(this.#noMoreThan(this.#contention.events, entries));
-      if (entries.length === 0) return;
+      entries = this.#withoutLate(entries);
+      if (entries.length === 0) return this.#giveUpTurn();
       let batch: Batch | undefined;
       try {
         await this.#begin(this.#timeFor(entries));
+        if (!(await this.#takeTurn(entries))) continue;
         await this.#orient(entries);
         batch = this.#place(entries);
         const began = this.#now();
@@ -264,6 +248,7 @@ export class Log {
   #committed({ entries, rows, placed, at, number }: Batch): void {
     this.#batch = number;
     if (rows.length > 0) {
+      this.#hasTurn = false;
       const after = this.#end.position;
       this.#end = { position: after + rows.length, at: at.getTime() };
       this.#runs.learnFrom(rows);
@@ -290,7 +275,7 @@ export class Log {
         this.#forgetProducer();
         return entries;
       case "duplicate":
-        return this.#withoutDuplicates(entries);
+        return this.#withoutDuplicates(entries, attempt);
       case "disorder":
         return refuse(entries, damagedError(this.#end.position + 1, error.message));
       case "entry":
@@ -311,13 +296,25 @@ export class Log {
     return entries;
   }
 
-  /** The first of them, as many as have so many events; the others come next. */
-  #noMoreThan(events: number, entries: readonly Pending[]): readonly Pending[] {
-    let count = 0;
-    const end = entries.findIndex(({ drafts }, i) => (count += drafts.length) > events && i > 0);
-    if (end === -1) return entries;
-    this.#queue.putBack(entries.slice(end));
-    return entries.slice(0, end);
+  /** Where several contend. @returns whether it is this process's turn, or it needs none */
+  async #takeTurn(entries: readonly Pending[]): Promise<boolean> {
+    if (!this.#contention.isHigh || entries.every(({ drafts }) => drafts.length === 0)) return true;
+    const taking = queries.takeTurn(this.#producer, this.#contention.turn);
+    const position = await this.#db.query(taking, this.#timeFor(entries));
+    if (position === undefined) {
+      await sleep(this.#options.clock, this.#contention.pause);
+      return false;
+    }
+    this.#hasTurn = true;
+    if (position !== this.#end.position) this.#isCurrent = false;
+    return true;
+  }
+
+  /** Of which nothing was made; else the commit has ended it. */
+  #giveUpTurn(): void {
+    if (!this.#hasTurn) return;
+    this.#hasTurn = false;
+    void this.#db.query(queries.giveUpTurn(this.#producer)).catch(() => {}); // it ends by itself
   }
 
   /** L2. Those before it are known to be good and go first; those after it were not looked at. */
@@ -338,11 +335,13 @@ export class Log {
     return entries.slice(0, half);
   }
 
-  async #withoutDuplicates(entries: readonly Pending[]): Promise<readonly Pending[]> {
+  async #withoutDuplicates(entries: readonly Pending[], attempt: number): Promise<readonly Pending[]> {
     try {
-      return await answerDuplicates(this.#db, entries);
+      return await answerDuplicates(this.#db, entries, this.#timeFor(entries));
     } catch (error) {
-      return refuse(entries, error);
+      if (!isPassing(error)) return refuse(entries, error);
+      await sleep(this.#options.clock, backoff(attempt, { first: 5, max: 1_000 }));
+      return entries;
     }
   }
 
@@ -357,6 +356,8 @@ export class Log {
           return refuse(batch.entries, lateError("unknown", cause));
         }
         if (found.first > 0) {
+          const failed = batch.whatFailed(cause); // the others took effect
+          if (failed?.what === "entry") batch.entries[failed.index]!.reject(failed.error);
           this.#committed(batch);
           return [];
         }
@@ -454,6 +455,14 @@ function lateError(outcome: Outcome, cause?: unknown): EventBusError {
     retryable: outcome === "not_applied",
     outcome,
     ...(cause === undefined ? {} : { cause }),
+  });
+}
+
+function overloadedError(waiting: number): EventBusError {
+  return new EventBusError({
+    code: "event_bus.overloaded",
+    message: `${waiting} appends wait already; wait for some of them before you tell of more`,
+    retryable: true,
   });
 }
 

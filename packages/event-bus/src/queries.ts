@@ -2,6 +2,7 @@
 
 import {
   BoundIncluded,
+  Duration,
   RecordId,
   RecordIdRange,
   surql,
@@ -236,11 +237,27 @@ export const settleBatch = (producer: RecordId, batch: number) => surql<
   IF $given = NONE { SELECT * FROM ONLY ${producer} } ELSE { $given }
 }`;
 
-/** The condition makes it one writer after the other: who has not seen all that was appended looks again. */
-export const moveHead = (from: number, to: number, at: Date) => surql`{
-  LET $moved = (UPDATE ONLY ${HEAD} SET position = ${to}, at = ${at} WHERE position = ${from} RETURN VALUE position);
+/**
+ * The condition makes it one writer after the other: who has not seen all that was appended looks again. So does one whose
+ * idea of the time is ahead of the database's, as no event may be older than the one before.
+ */
+export const moveHead = (producer: RecordId, from: number, to: number, at: Date) => surql`{
+  LET $moved = (UPDATE ONLY ${HEAD} SET position = ${to}, at = ${at}, turn = NONE
+    WHERE position = ${from} AND (${isFree(producer)}) AND (${at} <= time::now() + 1s OR ${at} = at) RETURN VALUE position);
   IF $moved = NONE { THROW ${THROWN.stale} }
 }`;
+
+/** For so many milliseconds nobody else may append. Answers with the last position, or nothing while it is another's turn. */
+export const takeTurn = (producer: RecordId, ms: number) => surql<number | undefined>`
+  UPDATE ONLY ${HEAD} SET turn = { by: ${producer.id}, until: time::now() + ${new Duration(`${ms}ms`)} }
+  WHERE ${isFree(producer)} RETURN VALUE position`;
+
+export const giveUpTurn = (producer: RecordId) => surql`
+  UPDATE ${HEAD} SET turn = NONE WHERE turn.by = ${producer.id} RETURN NONE`;
+
+function isFree(producer: RecordId): Statement {
+  return surql`turn = NONE OR turn.by = ${producer.id} OR turn.until <= time::now()`;
+}
 
 export const insertEvents = (rows: readonly EventRow[]) => surql`INSERT INTO event ${rows} RETURN NONE`;
 

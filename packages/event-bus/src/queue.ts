@@ -8,13 +8,20 @@ import { sizeOf, type Draft, type Placed } from "./draft.ts";
 const BATCH_BYTES = 4 * 1024 * 1024;
 const BATCH_STATEMENTS = 1_000;
 
+/** What waits at most. */
+const QUEUED_ENTRIES = 100_000;
+const QUEUED_BYTES = 256 * 1024 * 1024;
+
 /** An entry that was not committed yet. */
 export interface Pending {
   drafts: readonly Draft[];
   guards: readonly Statement[];
   statements: (placed: readonly Placed[], at: Date) => readonly Statement[];
-  /** How many statements there are, about. */
+  /** How many statements there are, and how many bytes they and the events have, about. */
   weight: number;
+  bytes: number;
+  /** Whether it is committed without those of its events that are in the log already, or answered as it was then. */
+  omitsKnown: boolean;
   /** Milliseconds on the clock. */
   deadline: number;
   resolve: (placed: Placed[]) => void;
@@ -23,12 +30,14 @@ export interface Pending {
 
 export class Queue {
   #entries: Pending[] = [];
-  /** Bytes and events that wait. */
-  bytes = 0;
-  events = 0;
+  #bytes = 0;
 
   get size(): number {
     return this.#entries.length;
+  }
+
+  get isFull(): boolean {
+    return this.size >= QUEUED_ENTRIES || this.#bytes >= QUEUED_BYTES;
   }
 
   get first(): Pending | undefined {
@@ -46,7 +55,7 @@ export class Queue {
     let [count, events, bytes, statements] = [0, 0, 0, 0];
     for (const entry of this.#entries) {
       events += entry.drafts.length;
-      bytes += bytesOf(entry);
+      bytes += entry.bytes;
       statements += entry.weight;
       const isFull = events > limits.batch || bytes > BATCH_BYTES || statements > BATCH_STATEMENTS;
       if (count > 0 && (isFull || hasOneOf(ids, entry))) break;
@@ -75,15 +84,26 @@ export class Queue {
   }
 
   #count(entries: readonly Pending[], sign: 1 | -1): void {
-    for (const entry of entries) {
-      this.events += sign * entry.drafts.length;
-      this.bytes += sign * bytesOf(entry);
-    }
+    for (const { bytes } of entries) this.#bytes += sign * bytes;
   }
 }
 
-function bytesOf({ drafts }: Pending): number {
-  return drafts.reduce((sum, draft) => sum + sizeOf(draft), 0);
+/** Bytes of an entry in memory, about; of statements that are made later nothing is known. */
+export function bytesOf(drafts: readonly Draft[], statements: readonly Statement[]): number {
+  let bytes = 0;
+  for (const draft of drafts) bytes += sizeOf(draft);
+  for (const statement of statements) {
+    const values: Record<string, unknown> = {};
+    bytes += statement.render(values).text.length + sizeOfValue(values);
+  }
+  return bytes;
+}
+
+function sizeOfValue(value: unknown): number {
+  if (typeof value === "string") return value.length;
+  if (value instanceof Uint8Array) return value.length;
+  if (typeof value !== "object" || value === null) return 8;
+  return Object.values(value).reduce<number>((sum, each) => sum + sizeOfValue(each), 8);
 }
 
 function hasOneOf(ids: ReadonlySet<string>, { drafts }: Pending): boolean {

@@ -11,6 +11,8 @@ export const LogMark = z.object({
   position: z.int().min(0),
   /** Database time of the last event up to there. */
   at: z.date(),
+  /** Of the head: whose turn it is to append, while several processes contend. */
+  turn: z.object({ by: ProducerId, until: z.date() }).optional(),
 });
 export type LogMark = z.infer<typeof LogMark>;
 

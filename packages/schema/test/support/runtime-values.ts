@@ -171,6 +171,7 @@ export const samples: Record<Noun, Sample> = {
     table: logTable,
     values: [
       { id: "head", position: 7, at },
+      { id: "head", position: 7, at, turn: { by: "p-1", until: at } },
       { id: "floor", position: 0, at },
     ],
   },
