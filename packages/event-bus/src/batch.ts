@@ -29,8 +29,10 @@ type Failure =
   | { what: "other batch" }
   /** There is an event of this id already. */
   | { what: "duplicate" }
-  /** A place that was free by all that is known is taken. */
-  | { what: "disorder" }
+  /** A run has an event of this n already. */
+  | { what: "run moved" }
+  /** There is an event at a position behind the head. */
+  | { what: "place taken" }
   | { what: "entry"; index: number; error: unknown };
 
 /** One transaction: its number, the head, the events, then each entry's guards and statements, and the bell. */
@@ -83,10 +85,9 @@ export class Batch {
     if (thrown === queries.THROWN.otherBatch) return { what: "other batch" };
     if (thrown === queries.THROWN.stale) return { what: "stale" };
     if (at !== this.#headAt + 1) return undefined;
-    if (error.code === "db.unique" && error.details?.index === "byEventId") return { what: "duplicate" };
-    return error.code === "db.unique" || error.code === "db.already_exists"
-      ? { what: "disorder" }
-      : undefined;
+    if (error.code === "db.already_exists") return { what: "place taken" };
+    if (error.code !== "db.unique") return undefined;
+    return { what: error.details?.index === "byEventId" ? "duplicate" : "run moved" };
   }
 }
 

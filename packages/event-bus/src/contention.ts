@@ -1,20 +1,22 @@
-// Contention. Owns: when a process asks for its turn at the end of a log that several append to.
-// Whoever loses a race has done its work in vain, and the slower a process is, or the longer its batch, the likelier it loses:
-// it might lose for ever. So who has lost twice takes a turn first, for a while.
+// Contention. Owns: how processes that append to one log get out of each other's way, and that none of them starves.
+// Whoever loses a race for the end of the log has done its work in vain. So it waits for a random while before the next try,
+// longer each time. The slower a process is, or the longer its batch, the likelier it loses, and it might lose for ever: who
+// has lost often takes a turn first, in which nobody else may append.
 
-/** Losses in a row after which it does. */
-const LOSSES = 2;
-/** Batches for which it does. */
-const TURNS = 8;
+/** Losses in a row after which it takes a turn. */
+const LOSSES = 5;
+/** At most so many times as long as a commit takes. */
+const MAX_PAUSE = 16;
 
 export class Contention {
   /** How long a commit takes, in milliseconds, of late. */
-  #took = 10;
+  #took = 5;
   #losses = 0;
-  #turns = 0;
+  /** Waits are shorter than so many commits. */
+  #spread = 0;
 
-  get isHigh(): boolean {
-    return this.#turns > 0;
+  get isStarving(): boolean {
+    return this.#losses >= LOSSES;
   }
 
   /** How long a turn may last, in milliseconds: it ends by itself where a process has died. */
@@ -22,18 +24,19 @@ export class Contention {
     return Math.round(Math.min(5_000, Math.max(500, 20 * this.#took)));
   }
 
-  /** How long to wait for one's turn before one asks again, in milliseconds. */
+  /** How long to wait before the next try, in milliseconds. */
   get pause(): number {
-    return Math.min(25, Math.max(2, this.#took / 2)) * (0.5 + Math.random());
+    return Math.random() * this.#spread * this.#took;
   }
 
   won(took: number): void {
     this.#took += (took - this.#took) / 8;
     this.#losses = 0;
-    this.#turns = Math.max(0, this.#turns - 1);
+    this.#spread = this.#spread <= 1 ? 0 : this.#spread / 2;
   }
 
   lost(): void {
-    if (++this.#losses >= LOSSES) this.#turns = TURNS;
+    this.#losses++;
+    this.#spread = Math.min(MAX_PAUSE, Math.max(1, this.#spread * 2));
   }
 }

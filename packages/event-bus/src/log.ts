@@ -62,8 +62,6 @@ export interface LogOptions {
   onCommit: (rows: readonly queries.EventRow[], after: number) => void;
 }
 
-/** How many events of others are looked through before it is cheaper to ask anew where runs stand. */
-const LOOK_BACK = 2_000;
 /** How long one attempt to find out about a lost answer takes at most. */
 const SETTLE_MS = 1_000;
 
@@ -75,6 +73,8 @@ export class Log {
   #askedForHead: PromiseWithResolvers<number>[] = [];
   readonly #contention = new Contention();
   #hasTurn = false;
+  /** Where the runs of the batch stand was asked because what was known of them was not true any more. */
+  #hasAskedAnew = false;
   #producer = newProducer();
   /** The number of the last batch that was settled, one way or the other; 0 until the producer has begun. */
   #batch: number | undefined;
@@ -85,7 +85,7 @@ export class Log {
   /** The database's clock, seen from this one. */
   #ahead = 0;
   #running: Promise<void> | undefined;
-  #closed = false;
+  readonly #closing = new AbortController();
 
   constructor(db: Store, options: LogOptions) {
     this.#db = db;
@@ -106,7 +106,7 @@ export class Log {
    * @example await log.append({ guards: [fence(lease)], statements: [saveRun(run)], events: [{ type: "run.completed", run: run.id }] });
    */
   async append(entry: Entry, { signal, onKnown = "answer" }: AppendOptions = {}): Promise<Placed[]> {
-    if (this.#closed) throw closedError();
+    if (this.#closing.signal.aborted) throw closedError();
     if (signal?.aborted) throw cancelledError();
     if (this.#queue.isFull) throw overloadedError(this.#queue.size);
     const drafts = draftsOf(entry.events ?? [], this.#options.source);
@@ -147,7 +147,7 @@ export class Log {
    * @param signal nobody waits for it any longer
    */
   head(signal?: AbortSignal): Promise<number> {
-    if (this.#closed) return Promise.reject(closedError());
+    if (this.#closing.signal.aborted) return Promise.reject(closedError());
     const asked = Promise.withResolvers<number>();
     const giveUp = () => asked.reject(cancelledError());
     this.#askedForHead.push(asked);
@@ -160,7 +160,7 @@ export class Log {
 
   /** Takes nothing new, commits what waits, and lets go. */
   async close(): Promise<void> {
-    this.#closed = true;
+    this.#closing.abort();
     for (const { reject } of this.#askedForHead) reject(closedError());
     await this.#running;
     if (this.#batch === undefined) return;
@@ -195,7 +195,7 @@ export class Log {
         for (const { resolve } of asked) resolve(this.#end.position);
         break;
       } catch (error) {
-        if (this.#closed || !isPassing(error)) {
+        if (this.#closing.signal.aborted || !isPassing(error)) {
           for (const { reject } of asked) reject(error);
           break;
         }
@@ -209,6 +209,7 @@ export class Log {
   /** Ends with every entry of the batch answered, or put back to come next. */
   async #commit(entries: readonly Pending[]): Promise<void> {
     for (let attempt = 0; ; attempt++) {
+      await this.#pause();
       entries = this.#withoutLate(entries);
       if (entries.length === 0) return this.#giveUpTurn();
       let batch: Batch | undefined;
@@ -247,6 +248,7 @@ export class Log {
 
   #committed({ entries, rows, placed, at, number }: Batch): void {
     this.#batch = number;
+    this.#hasAskedAnew = false;
     if (rows.length > 0) {
       this.#hasTurn = false;
       const after = this.#end.position;
@@ -276,7 +278,9 @@ export class Log {
         return entries;
       case "duplicate":
         return this.#withoutDuplicates(entries, attempt);
-      case "disorder":
+      case "run moved":
+        return this.#afterRunMoved(entries, error);
+      case "place taken":
         return refuse(entries, damagedError(this.#end.position + 1, error.message));
       case "entry":
         return this.#withoutEntry(entries, failed.index, failed.error);
@@ -292,22 +296,37 @@ export class Log {
   /** Somebody else has appended: what was placed is to be placed anew. */
   #afterLoss(entries: readonly Pending[]): readonly Pending[] {
     this.#contention.lost();
+    this.#hasAskedAnew = false;
     this.#isCurrent = false;
     return entries;
   }
 
-  /** Where several contend. @returns whether it is this process's turn, or it needs none */
+  /**
+   * Somebody else has appended to one of the runs since this process has: where they stand is asked anew. That cannot
+   * happen twice while the head stands still.
+   */
+  #afterRunMoved(entries: readonly Pending[], error: DbError): readonly Pending[] {
+    if (this.#hasAskedAnew) return refuse(entries, damagedError(this.#end.position + 1, error.message));
+    this.#hasAskedAnew = true;
+    this.#runs.forget(runsOf(entries));
+    this.#isCurrent = false;
+    return entries;
+  }
+
+  /** After a race that was lost. */
+  async #pause(): Promise<void> {
+    const { pause } = this.#contention;
+    if (pause >= 1) await sleep(this.#options.clock, pause, this.#closing.signal);
+  }
+
+  /** Where it has lost too often. @returns whether it is this process's turn, or it needs none */
   async #takeTurn(entries: readonly Pending[]): Promise<boolean> {
-    if (!this.#contention.isHigh || entries.every(({ drafts }) => drafts.length === 0)) return true;
+    if (!this.#contention.isStarving || entries.every(({ drafts }) => drafts.length === 0)) return true;
     const taking = queries.takeTurn(this.#producer, this.#contention.turn);
     const position = await this.#db.query(taking, this.#timeFor(entries));
-    if (position === undefined) {
-      await sleep(this.#options.clock, this.#contention.pause);
-      return false;
-    }
-    this.#hasTurn = true;
+    this.#hasTurn = position !== undefined;
     if (position !== this.#end.position) this.#isCurrent = false;
-    return true;
+    return this.#hasTurn;
   }
 
   /** Of which nothing was made; else the commit has ended it. */
@@ -367,7 +386,7 @@ export class Log {
       } catch (error) {
         if (this.#db.closed) return refuse(batch.entries, lateError("unknown", error));
         const inTime = this.#withoutLate(batch.entries, "unknown");
-        if (this.#closed && inTime.length === 0) {
+        if (this.#closing.signal.aborted && inTime.length === 0) {
           this.#forgetProducer(); // nobody waits for the answer, nor will append
           return [];
         }
@@ -394,26 +413,16 @@ export class Log {
 
   /** Knows where the log and the runs of the batch stand, as of one position. */
   async #orient(entries: readonly Pending[]): Promise<void> {
-    const runs = entries.flatMap(({ drafts }) => drafts.flatMap(({ run }) => run ?? []));
-    for (;;) {
-      const unknown = this.#runs.unknown(runs);
-      if (this.#isCurrent && unknown.length === 0) return;
-      await this.#look(unknown, this.#timeFor(entries));
-    }
+    const unknown = this.#runs.unknown(runsOf(entries));
+    if (!this.#isCurrent || unknown.length > 0) await this.#look(unknown, this.#timeFor(entries));
   }
 
   async #look(runs: readonly string[], time: CallOptions): Promise<void> {
     const asked = this.#now();
     const { position: known } = this.#end;
-    const most = this.#runs.isEmpty ? 1 : LOOK_BACK;
-    const { head, now, appended, lastOfRuns } = await this.#db.query(
-      queries.readView(known, most, runs),
-      time,
-    );
+    const { head, now, lastOfRuns } = await this.#db.query(queries.readView(runs), time);
     if (!head) throw notMigratedError();
     if (head.position < known) throw damagedError(head.position + 1, `it ended at ${known} before`);
-    if (head.position - known > appended.length) this.#runs.clear(); // of what came after these nothing is known
-    else this.#runs.learnFrom(appended);
     runs.forEach((run, i) => this.#runs.learn(run, lastOfRuns[i] ?? { n: 0 }));
     this.#end = { position: head.position, at: head.at.getTime() };
     this.#isCurrent = true;
@@ -434,6 +443,10 @@ export class Log {
   #now(): number {
     return this.#options.clock.now();
   }
+}
+
+function runsOf(entries: readonly Pending[]): string[] {
+  return entries.flatMap(({ drafts }) => drafts.flatMap(({ run }) => run ?? []));
 }
 
 function newProducer(): RecordId {

@@ -72,12 +72,6 @@ export interface Ends {
 export const readEnds = () =>
   surql<Ends>`RETURN { now: time::now(), head: (SELECT * FROM ONLY ${HEAD}), floor: (SELECT * FROM ONLY ${FLOOR}) }`;
 
-export interface View extends Ends {
-  /** What was appended after `known`, as far as it was asked for. */
-  appended: Pick<EventRow, "id" | "run" | "n" | "hash">[];
-  lastOfRuns: (LastOfRun | undefined)[];
-}
-
 /** Enough for 2^26 events of one run. */
 const PROBES = Array.from({ length: 52 }, (_, i) => i);
 
@@ -99,22 +93,16 @@ const lastOfRun = surql<LastOfRun | undefined>`{
 const END = eventId(Number.MAX_SAFE_INTEGER);
 
 export interface View extends Ends {
-  /** What was appended after `known`, as far as it was asked for. */
-  appended: Pick<EventRow, "id" | "run" | "n" | "hash">[];
   lastOfRuns: (LastOfRun | undefined)[];
 }
 
-/**
- * Where the log stands, in one snapshot: its end, what was appended after `known`, and where `runs` stand; of a run whose
- * events were all trimmed it is what trimming has left.
- */
-export const readView = (known: number, most: number, runs: readonly string[]) => surql<View>`{
+/** The ends of the log and where `runs` stand; of a run whose events were all trimmed that is what trimming has left. */
+export const readView = (runs: readonly string[]) => surql<View>`{
   LET $upTo = ${END};
   RETURN {
     now: time::now(),
     head: (SELECT * FROM ONLY ${HEAD}),
     floor: (SELECT * FROM ONLY ${FLOOR}),
-    appended: (SELECT id, run, n, hash FROM ${between(known + 1, known + most)}),
     lastOfRuns: ${runs}.map(|$run| ${lastOfRun} ?? (SELECT n, hash FROM ONLY type::record("run_tail", $run)))
   };
 }`;

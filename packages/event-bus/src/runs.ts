@@ -1,16 +1,13 @@
-// Runs. Owns: where each run stands that was written to lately, as of one position of the log.
+// Runs. Owns: where each run stands that this process wrote to lately, as far as it knows.
+// Others may have appended to it since: the index over run and n then refuses the event, and it is asked anew. It is never
+// further than the run itself, so that no n is left out.
 
 import { lastOf, type EventRow, type LastOfRun } from "./queries.ts";
 
 const REMEMBERED = 20_000;
 
-/** Which n comes next in a run. It is only as true as the position it was seen at: who holds it must know both. */
 export class Runs {
   readonly #last = new Map<string, LastOfRun>();
-
-  get isEmpty(): boolean {
-    return this.#last.size === 0;
-  }
 
   /** Those of `runs` of which it is not known where they stand. */
   unknown(runs: Iterable<string>): string[] {
@@ -42,7 +39,7 @@ export class Runs {
     }
   }
 
-  clear(): void {
-    this.#last.clear();
+  forget(runs: Iterable<string>): void {
+    for (const run of runs) this.#last.delete(run);
   }
 }
