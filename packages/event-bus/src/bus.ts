@@ -80,6 +80,7 @@ interface Telling {
 export class EventBus implements AsyncDisposable {
   readonly #source: string;
   readonly #clock: Clock;
+  readonly #store: Store;
   readonly #log: Log;
   readonly #reader: Reader;
   readonly #tail: Tail;
@@ -103,6 +104,7 @@ export class EventBus implements AsyncDisposable {
     const store = new Store(db, { migrate });
     this.#source = source;
     this.#clock = clock;
+    this.#store = store;
     this.#reader = new Reader(store);
     const onProblem = this.#tellOf;
     this.#tail = new Tail({ reader: this.#reader, hang: () => store.watch(), clock, onProblem });
@@ -149,9 +151,8 @@ export class EventBus implements AsyncDisposable {
       return placed.map(({ position }) => position as Position);
     }
     const event = told as NewEvent;
-    return event.eventId === undefined
-      ? this.#tell(event, options)
-      : this.#tellOnce(event, event.eventId, options);
+    const id = (event as NewEvent | null | undefined)?.eventId; // whether it is an event at all, its draft says
+    return id === undefined ? this.#tell(event, options) : this.#tellOnce(event, id, options);
   }
 
   async #tell(event: NewEvent, options?: AppendOptions): Promise<Position> {
@@ -175,10 +176,12 @@ export class EventBus implements AsyncDisposable {
 
   /**
    * Events as they come, from any position on: first what is there already, then live. Many may follow; they share one
-   * doorbell and one reader.
+   * doorbell and one reader, and are handed the same events: those are frozen but for `at`, as no Date can be, so change a
+   * copy of it.
    *
    * @throws while iterating: `event_bus.position_trimmed` with the `earliest` position that is left,
-   * `event_bus.position_ahead`, `event_bus.log_damaged`; at once: `event_bus.bad_filter`, `event_bus.bad_option`
+   * `event_bus.position_ahead`, `event_bus.log_damaged`, and the `DbError` `db.closed` once the database is closed; at once:
+   * `event_bus.bad_filter`, `event_bus.bad_option`
    * @example for await (const event of bus.follow({ after: 0, types: "order.*", signal })) console.log(event.position, event.type);
    */
   follow({ after = "now", signal, ...filter }: FollowOptions = {}): AsyncGenerator<Event, void, undefined> {
@@ -190,15 +193,16 @@ export class EventBus implements AsyncDisposable {
       onProblem: this.#tellOf,
     };
     const from = requireFrom(after, "after");
-    const position = patiently(() => this.#positionOf(from), patience).then((found) => found ?? 0);
+    const { signal: end } = patience;
+    const position = patiently(() => this.#positionOf(from, end), patience).then((found) => found ?? 0);
     position.catch(() => {}); // told to whoever iterates
     const { reader, tail } = this.#tools;
     return followLog({ ...patience, reader, tail, filter: checked, after: position });
   }
 
-  async #positionOf(from: From): Promise<number> {
+  async #positionOf(from: From, signal?: AbortSignal): Promise<number> {
     if (typeof from === "number") return from;
-    if (from === "now") return this.#log.head();
+    if (from === "now") return this.#log.head(signal);
     return (await this.#reader.ends()).floor;
   }
 
@@ -239,12 +243,11 @@ export class EventBus implements AsyncDisposable {
     if (this.#end.signal.aborted) throw closedError();
     const settings = checkConsumer(name, options, handler);
     const from = requireFrom(options.from ?? "beginning", "from");
-    const position = await this.#positionOf(from);
-    if (typeof from === "number") await this.#reader.requireThere(from);
-    await registerConsumer(settings, position, this.#tools);
+    await registerConsumer(settings, from === "now" ? await this.#log.head() : from, this.#tools);
     if (this.#end.signal.aborted) throw closedError();
     const consumer = new Consumer(settings, this.#tools);
     this.#working.add(consumer);
+    void consumer.ended.then(() => this.#working.delete(consumer));
     return consumer;
   }
 
@@ -262,7 +265,7 @@ export class EventBus implements AsyncDisposable {
    */
   replay(consumer: string, range: { from: number }): Promise<void>;
   replay(handler: Handler, range?: ReplayRange): Promise<number>;
-  replay(who: string | Handler, range: ReplayRange = {}): Promise<number | void> {
+  async replay(who: string | Handler, range: ReplayRange = {}): Promise<number | void> {
     return typeof who === "string"
       ? this.consumers.move(who, requireFirst(range))
       : replayTo(who, range, this.#reader);
@@ -288,7 +291,7 @@ export class EventBus implements AsyncDisposable {
    * @example console.log((await bus.trace("order-17")).text);
    */
   trace(event: Event | string | number, options?: TraceOptions): Promise<Trace> {
-    return traceEvent(this.#trimming.db, event, options);
+    return traceEvent(this.#store, event, options);
   }
 
   /**
@@ -302,7 +305,7 @@ export class EventBus implements AsyncDisposable {
    * @example const checked = await bus.verify(run, { hash: noted }); if (!checked.ok) console.error(checked.message);
    */
   verify(run: string, options?: VerifyOptions): Promise<Verified> {
-    return verifyRun(this.#trimming.db, run, options);
+    return verifyRun(this.#store, run, options);
   }
 
   /**

@@ -12,17 +12,22 @@ export interface Change {
 }
 
 export interface Handling {
-  /** Aborts when the time is up, the lease was lost, or the consumer has waited for long enough on its way to stop. */
+  /**
+   * Aborts when the time is up, the lease was lost, or the consumer has waited for long enough on its way to stop; never
+   * once the handler has ended.
+   */
   signal: AbortSignal;
   /** 1 for the first. */
   attempt: number;
   /**
    * Commits the event as handled, together with these changes, once all events before it are. At most once a call; what
-   * fails afterwards is told of and not tried again.
+   * fails afterwards is told of and not tried again. Of events whose `eventId` the log has already, saying the same, the
+   * places are answered, and all else is committed.
    *
    * @returns the places of the events
-   * @throws `event_bus.lease_lost`, `event_bus.handler_timeout`: nothing was committed; `event_bus.bad_option` for a second
-   * one; and what `log.append` does
+   * @throws `event_bus.lease_lost`: nothing was committed, unless its `outcome` is `unknown`, and then the event comes again
+   * only if it was not; `event_bus.handler_timeout` and, for a call that is over, `event_bus.closed`: nothing was committed;
+   * `event_bus.bad_option` for a second one; and what `log.append` does
    */
   commit: (change: Change | readonly Statement[]) => Promise<Placed[]>;
 }
@@ -42,7 +47,9 @@ export class Call {
   /** Settles when the handler does, or when it is not waited for any longer; with what it failed with. */
   readonly outcome: Promise<{ error: unknown } | undefined>;
   readonly #options: CallOptions;
-  readonly #over = new AbortController();
+  readonly #end = new AbortController();
+  /** Nobody waits for the handler any longer. */
+  #isOver = false;
   #committing: Promise<Placed[]> | undefined;
   #committed = false;
 
@@ -57,30 +64,29 @@ export class Call {
 
   async #run(event: Event, attempt: number): Promise<{ error: unknown } | undefined> {
     const { handler, timeout, clock, end } = this.#options;
-    const { signal } = this.#over;
-    const onEnd = () => this.#over.abort(end.reason);
-    const cancel = clock.after(timeout, () => this.#over.abort(tooLong(timeout)));
+    const { signal } = this.#end;
+    const onEnd = () => this.#end.abort(end.reason);
+    const cancel = clock.after(timeout, () => this.#end.abort(tooLong(timeout)));
     end.addEventListener("abort", onEnd, { once: true });
     if (end.aborted) onEnd();
     try {
       const handled = (async () => handler(event, { signal, attempt, commit: this.#commit }))();
-      await Promise.race([handled, aborted(signal)]);
+      await Promise.race([handled, aborted(signal)]).finally(() => {
+        this.#isOver = true;
+        cancel();
+        end.removeEventListener("abort", onEnd);
+      });
       await this.#committing;
       return undefined;
     } catch (error) {
       await this.#committing?.catch(() => {}); // it may have come in time
       return { error };
-    } finally {
-      cancel();
-      end.removeEventListener("abort", onEnd);
-      this.#over.abort(
-        new EventBusError({ code: "event_bus.closed", message: "this call of the handler is over" }),
-      );
     }
   }
 
   readonly #commit = (change: Change | readonly Statement[]): Promise<Placed[]> => {
-    if (this.#over.signal.aborted) return Promise.reject(this.#over.signal.reason as Error);
+    if (this.#end.signal.aborted) return Promise.reject(this.#end.signal.reason as Error);
+    if (this.#isOver) return Promise.reject(tooLate());
     if (this.#committing) return Promise.reject(twice());
     const whole = Array.isArray(change) ? { statements: change as Statement[] } : (change as Change);
     this.#committing = this.#options.commit(whole).then((placed) => {
@@ -104,6 +110,13 @@ function tooLong(timeout: number): EventBusError {
     code: "event_bus.handler_timeout",
     message: `the handler took longer than ${timeout} ms`,
     retryable: true,
+  });
+}
+
+function tooLate(): EventBusError {
+  return new EventBusError({
+    code: "event_bus.closed",
+    message: "this call of the handler is over; await what commits before you return",
   });
 }
 

@@ -8,6 +8,7 @@ export interface PartitionRow {
   id: RecordId;
   partitions: number;
   position: number;
+  filter?: string;
   lease?: { worker: string; until: PreciseDate };
   token: number;
   handled: number;
@@ -46,22 +47,39 @@ const ms = (count: number) => new Duration(`${count}ms`);
 
 // registering
 
-/** Makes the rows of a consumer that is not there yet, and answers with all. */
-export const register = (name: string, partitions: number, position: number, filter: string) => surql<
-  PartitionRow[]
->`{
-  IF array::len((SELECT VALUE id FROM ${partitionsOf(name)})) = 0 {
-    INSERT INTO consumer (SELECT *, time::now() AS createdAt, time::now() AS updatedAt FROM ${newRows(name, partitions, position)}) RETURN NONE
+/**
+ * Makes the rows of a consumer that is not there yet, and answers with all; with none if the log does not have the position.
+ * It writes the floor it has read, and leaves it as it was: who moves it at the same time fails, and so cannot overlook the
+ * new one. The filter of one that is there already is replaced if nobody works on it.
+ *
+ * @param position undefined for the beginning of the log
+ */
+export const register = (name: string, partitions: number, position: number | undefined, filter: string) =>
+  surql<PartitionRow[]>`{
+  LET $rows = (SELECT * FROM ${partitionsOf(name)});
+  IF array::len($rows) = 0 {
+    LET $floor = (SELECT VALUE position FROM ONLY log:floor);
+    LET $head = (SELECT VALUE position FROM ONLY log:head);
+    LET $position = ${position} ?? $floor;
+    IF $position >= $floor AND $position <= $head {
+      UPDATE log:floor SET position += 1 RETURN NONE;
+      UPDATE log:floor SET position -= 1 RETURN NONE;
+      INSERT INTO consumer (
+        SELECT *, $position AS position, time::now() AS createdAt, time::now() AS updatedAt
+        FROM ${newRows(name, partitions, filter)}
+      ) RETURN NONE
+    }
+  } ELSE IF array::len($rows[WHERE lease.until > time::now()]) = 0 {
+    UPDATE ${partitionsOf(name)} SET filter = ${filter} WHERE partitions = ${partitions} RETURN NONE
   };
-  UPDATE ${partitionsOf(name)} SET filter = ${filter} WHERE partitions = ${partitions} RETURN NONE;
   SELECT * FROM ${partitionsOf(name)}
 }`;
 
-function newRows(name: string, partitions: number, position: number): object[] {
+function newRows(name: string, partitions: number, filter: string): object[] {
   return Array.from({ length: partitions }, (_, partition) => ({
     id: partitionId(name, partition),
     partitions,
-    position,
+    filter,
     token: 0,
     handled: 0,
     rate: 0,
@@ -83,11 +101,18 @@ export const removeConsumer = (name: string) => [
 
 /**
  * Answers with the row as it was, if the lease could be had: it was given back, has run out, or was this worker's own, who
- * has given it up or never heard that it was granted.
+ * has given it up or never heard that it was granted. Nobody has it with another filter than the consumer's.
  */
-export const claim = (id: RecordId, worker: string, lease: number) => surql<PartitionRow | undefined>`
-  UPDATE ONLY ${id} SET token += 1, lease = { worker: ${worker}, until: time::now() + ${ms(lease)} }, updatedAt = time::now()
-  WHERE lease = NONE OR lease.until <= time::now() OR lease.worker = ${worker} RETURN BEFORE`;
+export const claim = (id: RecordId, worker: string, lease: number, filter: string) => surql<{
+  row?: PartitionRow;
+  filter?: string;
+}>`{
+  LET $row = (
+    UPDATE ONLY ${id} SET token += 1, lease = { worker: ${worker}, until: time::now() + ${ms(lease)} }, updatedAt = time::now()
+    WHERE filter = ${filter} AND (lease = NONE OR lease.until <= time::now() OR lease.worker = ${worker}) RETURN BEFORE
+  );
+  RETURN { row: $row, filter: (SELECT VALUE filter FROM ONLY ${id}) }
+}`;
 
 /** Answers nothing if somebody else has it. */
 export const renew = ({ id, token }: Held, lease: number) => surql<number | undefined>`
@@ -115,9 +140,13 @@ export const suspectEvent = ({ id, token }: Held, position: number, times: numbe
 >`
   UPDATE ONLY ${id} SET suspect = ${{ position, times }}, updatedAt = time::now() WHERE token = ${token} RETURN VALUE token`;
 
-/** A condition that changes its row, so that who takes the lease meanwhile makes it fail. */
-export const stillHeld = ({ id, token }: Held) => surql<number | undefined>`
-  UPDATE ONLY ${id} SET suspect = NONE, updatedAt = time::now() WHERE token = ${token} RETURN VALUE token`;
+/**
+ * A condition that changes its row, so that who takes the lease meanwhile makes it fail. The event at this position is done
+ * with, and no suspect any longer.
+ */
+export const stillHeld = ({ id, token }: Held, position: number) => surql<number | undefined>`
+  UPDATE ONLY ${id} SET suspect = IF suspect.position = ${position} { NONE } ELSE { suspect }, updatedAt = time::now()
+  WHERE token = ${token} RETURN VALUE token`;
 
 /** Somewhere else in the log, for whoever is given the next lease; who has one now has lost it. */
 export const moveTo = (name: string, position: number) => surql<PartitionRow[]>`
@@ -126,8 +155,11 @@ export const moveTo = (name: string, position: number) => surql<PartitionRow[]>`
 
 // members: who wants a share of the partitions
 
-export const joinMembers = (name: string, worker: string, lease: number) => surql`
-  UPSERT ${new RecordId("consumer_member", [name, worker])} SET until = time::now() + ${ms(lease)} RETURN NONE`;
+/** Those that ended long ago without a word are forgotten. */
+export const joinMembers = (name: string, worker: string, lease: number) => surql`{
+  DELETE ${membersOf(name)} WHERE until < time::now() - 1h RETURN NONE;
+  UPSERT ${new RecordId("consumer_member", [name, worker])} SET until = time::now() + ${ms(lease)} RETURN NONE
+}`;
 
 export const leaveMembers = (name: string, worker: string) => surql`
   DELETE ${new RecordId("consumer_member", [name, worker])} RETURN NONE`;

@@ -3,13 +3,14 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { randomUUID } from "node:crypto";
 import { sleep } from "@sentient/db-pool";
-import { Name } from "@sentient/schema";
+import { canonicalJson, Name } from "@sentient/schema";
 import { z } from "zod";
 import type { ConsumerHandler } from "./call.ts";
 import * as queries from "./consumer-queries.ts";
 import { badOption, EventBusError } from "./errors.ts";
-import { checkFilter, type EventFilter } from "./filter.ts";
+import { checkFilter, type CheckedFilter, type EventFilter } from "./filter.ts";
 import type { From } from "./follow.ts";
+import { Lease, otherFilter } from "./lease.ts";
 import { Term, type ConsumerSettings, type Tools } from "./term.ts";
 
 export interface ConsumerOptions {
@@ -20,7 +21,11 @@ export interface ConsumerOptions {
   partitions?: number;
   /** Events handled at once in a partition, never two of one run. 1 if left out. */
   concurrency?: number;
-  /** Tries before an event becomes a dead letter, 5 if left out; and the pause between them, with jitter. */
+  /**
+   * Tries before an event becomes a dead letter, 5 if left out; and the pause between them, with jitter. An error of the
+   * handler's own that says `retryable: false` is not tried again; any of this family is, as it tells of one call and not
+   * of the event.
+   */
   retry?: { attempts?: number; first?: number; max?: number };
   /** Milliseconds that one try may take; 30,000 if left out. */
   timeout?: number;
@@ -74,6 +79,8 @@ const within = new AsyncLocalStorage<symbol>();
 /** This process's part in a consumer. Made by `bus.consumer`. */
 export class Consumer implements AsyncDisposable {
   readonly name: string;
+  /** @internal */
+  readonly ended: Promise<void>;
   readonly #settings: ConsumerSettings;
   readonly #tools: Tools;
   readonly #worker = `w-${randomUUID()}`;
@@ -83,15 +90,16 @@ export class Consumer implements AsyncDisposable {
   readonly #stop = new AbortController();
   /** Ends the pause before the next look. */
   #nudge = new AbortController();
-  readonly #running: Promise<void>;
-  #memberUntil = -Infinity;
+  /** Whether the others were told of this process lately. */
+  #isMember = false;
+  #cancelRejoin = () => {};
 
   /** @internal */
   constructor(settings: ConsumerSettings, tools: Tools) {
     this.name = settings.name;
     this.#settings = { ...settings, handler: (...call) => this.#call(() => settings.handler(...call)) };
     this.#tools = tools;
-    this.#running = this.#run();
+    this.ended = this.#run();
   }
 
   /** The partitions that are handled in this process now. */
@@ -127,7 +135,7 @@ export class Consumer implements AsyncDisposable {
 
   async #endsWithin(ms: number): Promise<boolean> {
     const ended = new AbortController();
-    void this.#running.then(() => ended.abort());
+    void this.ended.then(() => ended.abort());
     await sleep(this.#tools.clock, ms, ended.signal);
     return ended.signal.aborted;
   }
@@ -144,7 +152,7 @@ export class Consumer implements AsyncDisposable {
   async #run(): Promise<void> {
     const { clock, store, onProblem } = this.#tools;
     const { lease, partitions } = this.#settings;
-    while (!this.#stop.signal.aborted) {
+    while (!this.#stop.signal.aborted && !store.closed) {
       this.#nudge = new AbortController();
       try {
         await (partitions === 1 ? this.#claim(0) : this.#share());
@@ -153,18 +161,23 @@ export class Consumer implements AsyncDisposable {
       }
       if (!this.#stop.signal.aborted) await sleep(clock, Math.min(POLL_MS, lease / 3), this.#nudge.signal);
     }
+    this.#stop.abort();
+    this.#cancelRejoin();
     await Promise.all([...this.#terms.values()].map((term) => term.stop()));
-    if (partitions > 1) await store.query(queries.leaveMembers(this.name, this.#worker)).catch(onProblem);
+    if (partitions > 1 && !store.closed)
+      await store.query(queries.leaveMembers(this.name, this.#worker)).catch(onProblem);
   }
 
   async #claim(partition: number): Promise<void> {
     if (this.#terms.has(partition)) return;
-    const { store, clock } = this.#tools;
-    const { name, lease } = this.#settings;
-    const asked = clock.now();
-    const row = await store.query(queries.claim(queries.partitionId(name, partition), this.#worker, lease));
-    if (!row) return;
-    const term = new Term(row, { worker: this.#worker, asked }, this.#settings, this.#tools);
+    const { name, lease, filter } = this.#settings;
+    const asked = { worker: this.#worker, lease, filter: textOf(filter) };
+    const granted = await Lease.claim(
+      { partition: queries.partitionId(name, partition), ...asked },
+      this.#tools,
+    );
+    if (!granted) return;
+    const term = new Term(granted, this.#worker, this.#settings, this.#tools);
     this.#terms.set(partition, term);
     if (this.#stop.signal.aborted) void term.stop();
     void this.#forget(term);
@@ -176,16 +189,26 @@ export class Consumer implements AsyncDisposable {
     if (!term.failed) this.#nudge.abort(); // to claim it again at once, if it is free
   }
 
+  /** Tells the others of this process, and does so again while that holds. */
+  async #join(): Promise<void> {
+    const { store, clock } = this.#tools;
+    const { lease } = this.#settings;
+    await store.query(queries.joinMembers(this.name, this.#worker, lease));
+    this.#isMember = true;
+    this.#cancelRejoin();
+    this.#cancelRejoin = clock.after(lease / 2, () => (this.#isMember = false));
+  }
+
   /** As many partitions as the other processes that want some leave to this one. */
   async #share(): Promise<void> {
-    const { store, clock } = this.#tools;
-    const { partitions, lease } = this.#settings;
-    const now = clock.now();
-    if (now >= this.#memberUntil - lease / 2) {
-      await store.query(queries.joinMembers(this.name, this.#worker, lease));
-      this.#memberUntil = now + lease;
+    const { store } = this.#tools;
+    if (!this.#isMember) await this.#join();
+    let shares = await store.query(queries.readShares(this.name));
+    if (!shares.members.includes(this.#worker)) {
+      await this.#join(); // it was taken for gone
+      shares = await store.query(queries.readShares(this.name));
     }
-    const shares = await store.query(queries.readShares(this.name));
+    const { partitions } = this.#settings;
     const share = shareOf(this.#worker, shares.members, partitions);
     const free = shares.rows
       .filter(({ lease: held }) => !held || held.until <= shares.now || held.worker === this.#worker)
@@ -196,29 +219,47 @@ export class Consumer implements AsyncDisposable {
   }
 }
 
+/** Which events, as text that is the same for the same filter. */
+const textOf = ({ types, ...filter }: CheckedFilter): string =>
+  canonicalJson({ ...filter, ...(types ? { types: [...new Set(types)].toSorted() } : {}) });
+
 /** Where they cannot be shared out evenly, those whose names come first have one more. */
 export function shareOf(worker: string, members: readonly string[], partitions: number): number {
   const rank = members.toSorted().indexOf(worker);
-  if (rank === -1) return 0; // taken for gone: it joins again first
+  if (rank === -1) return 0; // taken for gone: it has to join again
   return Math.floor(partitions / members.length) + (rank < partitions % members.length ? 1 : 0);
 }
 
 /**
  * Makes the rows of a consumer, or finds them.
  *
- * @throws `event_bus.consumer_mismatch`
+ * @param after where one of a new name begins
+ * @throws `event_bus.consumer_mismatch`, `event_bus.position_trimmed`, `event_bus.position_ahead`
  */
 export async function registerConsumer(
   { name, partitions, filter }: ConsumerSettings,
-  position: number,
-  { store }: Tools,
+  after: number | "beginning",
+  { store, reader }: Tools,
 ): Promise<void> {
-  const rows = await store.query(queries.register(name, partitions, position, JSON.stringify(filter)));
-  const other = rows.find((row) => row.partitions !== partitions);
-  if (!other) return;
-  throw new EventBusError({
+  const position = after === "beginning" ? undefined : after;
+  const own = textOf(filter);
+  for (;;) {
+    const rows = await store.query(queries.register(name, partitions, position, own));
+    const [row] = rows;
+    if (row) {
+      const other = rows.find((each) => each.partitions !== partitions);
+      if (other) throw otherPartitions(name, other.partitions, partitions);
+      if (row.filter !== own) throw otherFilter(name, row.filter ?? "{}", own);
+      return;
+    }
+    await reader.requireThere(position ?? 0);
+  }
+}
+
+function otherPartitions(name: string, stored: number, own: number): EventBusError {
+  return new EventBusError({
     code: "event_bus.consumer_mismatch",
-    message: `the consumer ${name} has ${other.partitions} partitions, and not ${partitions}: they cannot be changed. Take another name, or remove it first`,
-    details: { consumer: name, partitions: other.partitions },
+    message: `the consumer ${name} has ${stored} partitions, and not ${own}: they cannot be changed. Take another name, or remove it first`,
+    details: { consumer: name, partitions: stored },
   });
 }

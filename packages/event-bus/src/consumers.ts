@@ -4,6 +4,7 @@ import { requireWithin, type Position } from "@sentient/schema";
 import { z } from "zod";
 import * as queries from "./consumer-queries.ts";
 import { badOption, EventBusError } from "./errors.ts";
+import type { EventFilter } from "./filter.ts";
 import { readLetter, type DeadLetter } from "./letters.ts";
 import { fade } from "./rate-meter.ts";
 import type { Reader } from "./reader.ts";
@@ -25,6 +26,8 @@ export interface PartitionStatus {
 
 export interface ConsumerStatus {
   name: string;
+  /** Which events it is for. */
+  filter: EventFilter;
   /** Of the partition that is furthest behind. */
   position: number;
   lag: number;
@@ -75,6 +78,7 @@ export class Consumers {
     const partitions = rows.map((row) => statusOf(row, head));
     return {
       name,
+      filter: JSON.parse(rows[0]!.filter ?? "{}") as EventFilter,
       position: Math.min(...partitions.map(({ position }) => position)),
       lag: Math.max(...partitions.map(({ lag }) => lag)),
       handled: sum(partitions.map(({ handled }) => handled)),

@@ -36,7 +36,7 @@ export class Contention {
   }
 
   lost(): void {
-    this.#losses++;
+    if (++this.#losses === 1) return; // it happens, and not only because of others: a clock may have been wrong
     this.#spread = Math.min(MAX_PAUSE, Math.max(1, this.#spread * 2));
   }
 }

@@ -52,11 +52,9 @@ export interface Placed {
 
 /** @throws `event_bus.invalid_event`, naming the field; `schema.limit` for data that is too large */
 export function draftOf(event: NewEvent, source: string): Draft {
-  const encoded = z.safeEncode(Draft, {
-    ...event,
-    source: event.source ?? source,
-    data: event.data ?? null,
-  } as z.output<typeof Draft>);
+  const isObject = typeof event === "object" && event !== null;
+  const whole = isObject ? { ...event, source: event.source ?? source, data: event.data ?? null } : event;
+  const encoded = z.safeEncode(Draft, whole as z.output<typeof Draft>);
   if (!encoded.success) throw invalid(event, encoded.error);
   for (const key of OPTIONAL) if (encoded.data[key] === undefined) delete encoded.data[key];
   return encoded.data;
@@ -64,6 +62,11 @@ export function draftOf(event: NewEvent, source: string): Draft {
 
 /** @throws `event_bus.invalid_event`, `schema.limit` */
 export function draftsOf(events: readonly NewEvent[], source: string): Draft[] {
+  if (!Array.isArray(events))
+    throw new EventBusError({
+      code: "event_bus.invalid_event",
+      message: "the events of an append are a list",
+    });
   requireWithin("batch", events.length, "an append");
   const drafts = events.map((event) => draftOf(event, source));
   const ids = drafts.flatMap(({ eventId }) => eventId ?? []);

@@ -6,10 +6,12 @@
 
 import { backoff, sleep, type Clock } from "@sentient/db-pool";
 import type { Event } from "@sentient/schema";
+import { unlessAborted } from "./aborted.ts";
 import { EventBusError } from "./errors.ts";
 import { matcherOf, type CheckedFilter } from "./filter.ts";
+import { PageSize } from "./page-size.ts";
 import { isPassing } from "./passing.ts";
-import { STRETCH, type Reader } from "./reader.ts";
+import type { Reader } from "./reader.ts";
 import type { Tail } from "./tail.ts";
 
 export interface Following {
@@ -60,34 +62,23 @@ export interface Stretch {
   end: number;
 }
 
-/** Bytes of data in one page: with larger events there are fewer of them. */
-const PAGE_BYTES = 4 * 1024 * 1024;
-const FIRST_PAGE = 100;
-
 function patientReader(following: Following): (after: number) => Promise<Stretch> {
   const { reader, filter } = following;
-  let limit = FIRST_PAGE;
+  const size = new PageSize();
   return async (after) => {
-    const readOnce = () =>
-      reader.forward(filter, after, limit, 2 * limit).catch((error: unknown) => {
-        limit = Math.max(1, limit >> 2); // it may have been too much to carry in time
-        throw error;
-      });
-    const page = await patiently(readOnce, following);
-    if (!page) return { events: [], end: after };
-    limit = page.bytes > PAGE_BYTES ? Math.max(1, limit >> 2) : Math.min(STRETCH, limit * 2);
-    return page;
+    const read = () => size.read((limit) => reader.forward(filter, after, limit, 2 * limit));
+    return (await patiently(read, following)) ?? { events: [], end: after };
   };
 }
 
-/** Tries again what will pass, for as long as it takes; undefined once the signal aborts. */
+/** Tries again what will pass, for as long as it takes; undefined once the signal aborts, whatever it waits for. */
 export async function patiently<T>(
   work: () => Promise<T>,
   { clock, signal, onProblem }: Pick<Following, "clock" | "signal" | "onProblem">,
 ): Promise<T | undefined> {
   for (let attempt = 0; !signal.aborted; attempt++) {
     try {
-      return await work();
+      return await unlessAborted(work(), signal);
     } catch (error) {
       if (!isPassing(error)) throw error;
       onProblem(error);

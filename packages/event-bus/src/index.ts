@@ -26,3 +26,9 @@ export type { RetentionOptions, Trimmed, TrimOptions } from "./retention.ts";
 // when it goes wrong
 export { EventBusError } from "./errors.ts";
 export type { EventBusErrorCode } from "./errors.ts";
+export { DbError } from "@sentient/db-pool";
+export { SchemaError } from "@sentient/schema";
+
+// what one is handed, and hands in
+export type { Event, EventId, Position } from "@sentient/schema";
+export type { Statement } from "@sentient/db-pool";

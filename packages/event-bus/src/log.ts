@@ -107,6 +107,7 @@ export class Log {
    */
   async append(entry: Entry, { signal, onKnown = "answer" }: AppendOptions = {}): Promise<Placed[]> {
     if (this.#closing.signal.aborted) throw closedError();
+    if (typeof entry !== "object" || entry === null) throw noEntryError();
     if (signal?.aborted) throw cancelledError();
     if (this.#queue.isFull) throw overloadedError(this.#queue.size);
     const drafts = draftsOf(entry.events ?? [], this.#options.source);
@@ -468,6 +469,13 @@ function lateError(outcome: Outcome, cause?: unknown): EventBusError {
     retryable: outcome === "not_applied",
     outcome,
     ...(cause === undefined ? {} : { cause }),
+  });
+}
+
+function noEntryError(): EventBusError {
+  return new EventBusError({
+    code: "event_bus.invalid_event",
+    message: "an entry is an object: { guards, statements, events }",
   });
 }
 

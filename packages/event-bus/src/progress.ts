@@ -6,13 +6,16 @@ import type { Change } from "./call.ts";
 import { saveProgress, type Held } from "./consumer-queries.ts";
 import type { Placed } from "./draft.ts";
 import { EventBusError } from "./errors.ts";
-import type { Log } from "./log.ts";
+import type { AppendOptions, Log } from "./log.ts";
 import { RateMeter } from "./rate-meter.ts";
 import type { Window } from "./window.ts";
 
 /** With nothing handled it is saved after so long, or so many events of others. */
 const IDLE_MS = 1_000;
 const IDLE_EVENTS = 1_000;
+
+/** An event that was told before, as by a call before this one, keeps nothing else from being committed. */
+export const WITH_KNOWN: AppendOptions = { onKnown: "omit" };
 
 export interface ProgressOptions {
   held: Held;
@@ -122,7 +125,7 @@ export class Progress {
     try {
       const rate = this.#rate.next(more);
       const guard = saveProgress(held, { position, handled: handled + more, rate });
-      const placed = await log.append({ ...change, guards: [guard] });
+      const placed = await log.append({ ...change, guards: [guard] }, WITH_KNOWN);
       this.#saved = Math.max(this.#saved, position);
       window.saved(position);
       return placed;
@@ -156,9 +159,14 @@ export function lostBecauseOf(error: unknown, onLost: (error: unknown) => void):
 const LOST = new Set(["event_bus.guard_failed", "event_bus.closed", "db.closed"]);
 
 export function leaseLost(cause?: unknown): EventBusError {
+  const outcome = cause instanceof SentientError ? cause.outcome : "not_applied";
   return new EventBusError({
     code: "event_bus.lease_lost",
-    message: "the consumer's lease was given back or has gone to somebody else; nothing was committed",
+    message:
+      outcome === "unknown"
+        ? "the database did not say whether it has what was committed, so the lease was given up; the event comes again if it has not"
+        : "the consumer's lease was given back or has gone to somebody else; nothing was committed",
+    outcome,
     ...(cause === undefined ? {} : { cause }),
   });
 }

@@ -4,6 +4,7 @@
 import { eventTable, type Event, type EventId } from "@sentient/schema";
 import { damagedError, EventBusError } from "./errors.ts";
 import { conditionOf, type CheckedFilter } from "./filter.ts";
+import { STRETCH } from "./page-size.ts";
 import * as queries from "./queries.ts";
 import type { EventRow, Stretch } from "./queries.ts";
 import type { Store } from "./store.ts";
@@ -17,11 +18,12 @@ export interface Page {
   end: number;
   /** The last position of the log when it was read. */
   head: number;
+  /** Whether the log goes on behind `end`. */
+  more: boolean;
 }
 
-/** How many positions are looked through at a time at most, without a condition and with one. */
-export const STRETCH = 1_000;
-export const FILTERED_STRETCH = 2_000;
+/** How many positions are looked through at a time at most where a condition has to be asked of each. */
+const FILTERED_STRETCH = 2 * STRETCH;
 
 export class Reader {
   readonly #db: Store;
@@ -67,7 +69,7 @@ export class Reader {
     limit: number,
     span: number = FILTERED_STRETCH,
   ): Promise<Page> {
-    if (before <= 1) return { events: [], bytes: 0, end: 1, head: 0 };
+    if (before <= 1) return { events: [], bytes: 0, end: 1, head: 0, more: false };
     const { run, correlation } = filter;
     if (run !== undefined) {
       const condition = conditionOf(filter, "run");
@@ -156,8 +158,13 @@ function floorOf({ floor }: queries.Ends): number {
 function pageOf(read: Stretch, after: number | undefined, end: number): Page {
   const head = headOf(read);
   if (after !== undefined) requireThere(after, read.isWhole ? 0 : floorOf(read), head);
-  const bytes = read.rows.reduce((sum, { data }) => sum + data.length, 0);
-  return { events: read.rows.map(eventOf), bytes, end, head };
+  const more = after === undefined ? end > floorOf(read) + 1 : end < head;
+  return { events: read.rows.map(eventOf), bytes: bytesOf(read.rows), end, head, more };
+}
+
+/** Of their data, about. */
+export function bytesOf(rows: readonly EventRow[]): number {
+  return rows.reduce((sum, { data }) => sum + (data?.length ?? 0), 0);
 }
 
 /** A list by index that is not full goes to the end of the log. */

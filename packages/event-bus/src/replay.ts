@@ -3,6 +3,7 @@
 import { z } from "zod";
 import { badOption, EventBusError } from "./errors.ts";
 import { checkFilter, matcherOf, type EventFilter } from "./filter.ts";
+import { PageSize } from "./page-size.ts";
 import type { Reader } from "./reader.ts";
 import type { Handler } from "./subscription.ts";
 
@@ -25,9 +26,10 @@ export async function replay(handler: Handler, range: ReplayRange, reader: Reade
   const last = Math.min(to ?? head, head);
   let after = from === undefined ? floor : from - 1;
   await reader.requireThere(after);
+  const size = new PageSize();
   let count = 0;
   while (after < last) {
-    const page = await reader.forward(filter, after);
+    const page = await size.read((limit) => reader.forward(filter, after, limit, 2 * limit));
     for (const event of page.events) {
       if (event.position > last || signal?.aborted) return count;
       if (!matches(event)) continue;

@@ -11,8 +11,11 @@ import {
 import { migrateRuntime } from "@sentient/schema";
 import { beginLog, BELL } from "./queries.ts";
 
-/** Embedded stores whose bell this process has hung: it holds the folder until it ends. */
-const hung = new Set<string>();
+/**
+ * Embedded stores whose bell this process has hung, or is hanging: it holds the folder until it ends. Answers whether it
+ * hangs; if it does not, whoever comes next tries.
+ */
+const hung = new Map<string, Promise<boolean>>();
 
 export class Store {
   readonly #db: Database;
@@ -70,10 +73,16 @@ export class Store {
 async function hangBell(db: Database): Promise<void> {
   const store = `${db.url} ${db.namespace} ${db.database}`;
   const isOwner = /^(?:rocksdb|surrealkv):/.test(db.url);
-  if (isOwner && !hung.has(store)) {
-    hung.add(store);
-    await db.transaction([surql`REMOVE TABLE IF EXISTS bell`, surql`DEFINE TABLE bell SCHEMALESS`]);
-  } else {
+  for (let other = hung.get(store); other; other = hung.get(store)) if (await other) break;
+  if (!isOwner || hung.has(store)) {
     await db.query(surql`DEFINE TABLE IF NOT EXISTS bell SCHEMALESS`);
+    return;
   }
+  const hanging = db.transaction([surql`REMOVE TABLE IF EXISTS bell`, surql`DEFINE TABLE bell SCHEMALESS`]);
+  const done = hanging.then(
+    () => true,
+    () => !hung.delete(store),
+  );
+  hung.set(store, done);
+  await hanging;
 }

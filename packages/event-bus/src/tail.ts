@@ -2,11 +2,14 @@
 // T1. What it holds has no gap, and ends at `position`. Who is behind it reads for themselves.
 // T2. One doorbell and one reader, however many follow. The bell only shortens the wait: it ticks when nobody rings.
 // T3. A tick that finds what no bell told of makes the next one come sooner, down to 50 ms.
+// T4. Once the database is closed it is over: who waits is woken, and is told so by the database itself.
 
-import { backoff, sleep, type Clock, type Doorbell, type Ring } from "@sentient/db-pool";
+import { backoff, DbError, sleep, type Clock, type Doorbell, type Ring } from "@sentient/db-pool";
 import type { Event } from "@sentient/schema";
+import { unlessAborted } from "./aborted.ts";
+import { PageSize } from "./page-size.ts";
 import type { EventRow } from "./queries.ts";
-import { eventOf, type Reader } from "./reader.ts";
+import { bytesOf, eventOf, type Reader } from "./reader.ts";
 
 const TICK_MS = 1_000;
 const QUICK_TICK_MS = 50;
@@ -30,6 +33,9 @@ export class Tail {
   #events = 0;
   #bytes = 0;
   #followers = 0;
+  /** T4. */
+  #isOver = false;
+  readonly #size = new PageSize();
   #bell: Doorbell | undefined;
   #pumping: { end: AbortController; done: Promise<void> } | undefined;
   readonly #waiting = new Set<() => void>();
@@ -38,9 +44,14 @@ export class Tail {
     this.#options = options;
   }
 
-  /** Keeps it reading until the returned function is called. */
+  /**
+   * Keeps it reading until the returned function is called.
+   *
+   * @throws the `DbError` of a database that is closed
+   */
   join(): () => void {
-    if (this.#followers++ === 0) this.#start();
+    if (this.#followers === 0) this.#start();
+    this.#followers++;
     let left = false;
     return () => {
       if (left) return;
@@ -49,16 +60,16 @@ export class Tail {
     };
   }
 
-  /** The next of what is held after a position; undefined if it is not held. */
+  /** The next of what is held after a position; undefined if the log has to be asked. */
   since(after: number): { events: readonly Event[]; end: number } | undefined {
-    if (after >= this.#position) return { events: [], end: after };
+    if (after >= this.#position) return this.#isOver ? undefined : { events: [], end: after };
     const chunk = this.#chunks.findLast(({ from }) => from <= after);
     return chunk && { events: chunk.events.slice(after - chunk.from), end: chunk.from + chunk.events.length };
   }
 
   /** Waits until there may be something after a position, or the signal aborts. */
   more(after: number, signal: AbortSignal): Promise<void> {
-    if (this.#position > after || signal.aborted) return Promise.resolve();
+    if (this.#position > after || this.#isOver || signal.aborted) return Promise.resolve();
     return new Promise((resolve) => {
       const wake = () => {
         this.#waiting.delete(wake);
@@ -131,12 +142,13 @@ export class Tail {
     let isStanding = false;
     for (let failures = 0; !end.aborted;) {
       try {
-        isStanding ||= await this.#stand();
+        isStanding ||= await this.#stand(end);
         const ring = await bell.next({ signal: end, within: pause });
         if (!end.aborted) pause = nextPause(pause, ring, await this.#readOn(end));
         failures = 0;
       } catch (error) {
         if (end.aborted) return;
+        if (error instanceof DbError && error.code === "db.closed") return this.#endForGood();
         isStanding = false;
         this.#options.onProblem(error);
         await sleep(this.#options.clock, backoff(failures++, { first: 50, max: 2_000 }), end);
@@ -144,9 +156,17 @@ export class Tail {
     }
   }
 
+  /** T4. */
+  #endForGood(): void {
+    this.#isOver = true;
+    this.#wake();
+  }
+
   /** At the end of the log: who is behind reads for themselves, and is told of what is wrong there. */
-  async #stand(): Promise<true> {
-    const { head } = await this.#options.reader.ends();
+  async #stand(end: AbortSignal): Promise<boolean> {
+    const ends = await unlessAborted(this.#options.reader.ends(), end);
+    if (!ends) return false;
+    const { head } = ends;
     if (head > this.#position || this.#chunks.length === 0) {
       this.#letGo();
       this.#position = head;
@@ -159,12 +179,13 @@ export class Tail {
   async #readOn(end: AbortSignal): Promise<boolean> {
     for (let grew = false; ; grew = true) {
       const after = this.#position;
-      const page = await this.#options.reader.forward({}, after);
-      if (end.aborted) return grew;
+      const reading = this.#size.read((limit) => this.#options.reader.forward({}, after, limit));
+      const page = await unlessAborted(reading, end);
+      if (!page || end.aborted) return grew;
       const known = this.#position - after; // committed here meanwhile
       this.#hold(page.events.slice(known), page.bytes);
-      if (page.end - after <= known) return grew;
-      if (page.end >= page.head) return true;
+      if (page.end - after <= known && page.head <= this.#position) return grew;
+      if (!page.more) return true;
     }
   }
 }
@@ -180,8 +201,4 @@ interface Chunk {
 function nextPause(pause: number, ring: Ring, found: boolean): number {
   if (ring !== "tick") return found ? TICK_MS : pause;
   return found ? QUICK_TICK_MS : Math.min(TICK_MS, pause * 2);
-}
-
-function bytesOf(rows: readonly EventRow[]): number {
-  return rows.reduce((sum, { data }) => sum + data.length, 0);
 }

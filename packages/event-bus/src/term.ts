@@ -13,9 +13,10 @@ import { EventBusError } from "./errors.ts";
 import type { CheckedFilter } from "./filter.ts";
 import { stretches } from "./follow.ts";
 import { eventOfLetter, letterOf } from "./letters.ts";
+import type { Lease } from "./lease.ts";
 import type { Entry, Log } from "./log.ts";
 import { laneOf, partitionOf } from "./partition.ts";
-import { leaseLost, lostBecauseOf, Progress } from "./progress.ts";
+import { leaseLost, lostBecauseOf, Progress, WITH_KNOWN } from "./progress.ts";
 import type { Reader } from "./reader.ts";
 import type { Store } from "./store.ts";
 import type { Tail } from "./tail.ts";
@@ -61,7 +62,7 @@ export class Term {
   readonly ended: Promise<void>;
   /** Whether it ended because something failed that may fail again at once. */
   failed = false;
-  readonly #held: queries.Held;
+  readonly #lease: Lease;
   readonly #settings: ConsumerSettings;
   readonly #tools: Tools;
   readonly #window: Window;
@@ -72,9 +73,6 @@ export class Term {
   readonly #stop = new AbortController();
   /** What is under way is given up. */
   readonly #cut = new AbortController();
-  /** The lease is gone, or will be. */
-  readonly #lost = new AbortController();
-  readonly #suspect: queries.PartitionRow["suspect"];
   /** How many events are handled singly, because the lease before was not given back. */
   #careful: number;
   #redriving: Promise<void> | undefined;
@@ -82,35 +80,27 @@ export class Term {
   #redriveAsked = false;
   /** The one that may have ended the process before was looked at. */
   #mayRedrive = false;
-  #renewing: Promise<void> | undefined;
-  #leaseEnds: number;
 
-  /** @param row as it was when the lease was claimed @param asked when it was asked for, on the clock */
-  constructor(
-    row: queries.PartitionRow,
-    { worker, asked }: { worker: string; asked: number },
-    settings: ConsumerSettings,
-    tools: Tools,
-  ) {
+  constructor(lease: Lease, worker: string, settings: ConsumerSettings, tools: Tools) {
     const { log, clock, onProblem } = tools;
+    const { row, held } = lease;
     this.partition = (row.id.id as [string, number])[1];
-    this.#held = { id: row.id, token: row.token + 1 };
+    this.#lease = lease;
     this.#settings = settings;
     this.#tools = tools;
     this.#window = new Window(row.position);
     this.#progress = new Progress({
-      held: this.#held,
+      held,
       window: this.#window,
       position: row.position,
       log,
       clock,
-      onLost: () => this.abandon(),
+      onLost: () => lease.end(),
       onProblem,
     });
     this.#lanes = new Lanes(settings.concurrency);
-    this.#suspect = row.suspect;
     this.#careful = row.lease && row.lease.worker !== worker ? WINDOW : 0;
-    this.#leaseEnds = asked + settings.lease;
+    lease.over.addEventListener("abort", () => this.#giveUp(), { once: true });
     this.ended = this.#run(row.position);
   }
 
@@ -129,7 +119,11 @@ export class Term {
 
   /** Gives up what is under way, and the lease. */
   abandon(): void {
-    this.#lost.abort();
+    this.#lease.end();
+  }
+
+  /** Once the lease is over. */
+  #giveUp(): void {
     this.#progress.close();
     this.#window.close();
     this.cut();
@@ -137,11 +131,11 @@ export class Term {
 
   /** Somebody may have moved the consumer, or wants dead letters to be tried again. */
   look(): void {
-    void this.#renew();
+    void this.#lease.renew().then((isOurs) => isOurs && this.#redrive());
   }
 
   async #run(position: number): Promise<void> {
-    const keeping = this.#keepLease();
+    void this.#lease.keep(() => this.#redrive());
     try {
       if (this.#careful > 0) await this.#handleSuspectLetter();
       this.#mayRedrive = true;
@@ -153,12 +147,8 @@ export class Term {
     void this.stop();
     await Promise.all(this.#handlings);
     await this.#redriving;
-    if (!this.#lost.signal.aborted) await this.#progress.saveNow();
-    const isHeld = !this.#lost.signal.aborted;
-    this.abandon();
-    await keeping;
-    await this.#renewing;
-    if (isHeld) await this.#tools.store.query(queries.release(this.#held)).catch(this.#tools.onProblem); // else it runs out
+    if (!this.#lease.over.aborted) await this.#progress.saveNow();
+    if (!this.#lease.over.aborted) await this.#lease.giveBack();
   }
 
   /** Ends the term: what failed now may pass by the next one. */
@@ -230,7 +220,7 @@ export class Term {
         if (failed) this.#tools.onProblem(failed.error, event);
         return true;
       }
-      if (this.#lost.signal.aborted || (failed && this.#cut.signal.aborted)) return false;
+      if (this.#lease.over.aborted || (failed && this.#cut.signal.aborted)) return false;
       if (!failed || attempt >= attempts || isFinal(failed.error)) {
         await (failed ? bury(failed.error, attempt) : settle());
         return true;
@@ -240,10 +230,9 @@ export class Term {
     return false;
   }
 
-  /** C4. A process that has slept through its lease asks whether it is still its own. */
+  /** C4. */
   async #mayCall(): Promise<boolean> {
-    if (this.#tools.clock.now() >= this.#leaseEnds) await this.#renew();
-    return !this.#stop.signal.aborted;
+    return (await this.#lease.isSure()) && !this.#stop.signal.aborted;
   }
 
   /**
@@ -252,13 +241,14 @@ export class Term {
    */
   async #isDeadly({ event: { position }, bury }: Job): Promise<boolean> {
     if (!(await this.#mayCall())) return false;
-    const times = 1 + (this.#suspect?.position === position ? this.#suspect.times : 0);
+    const { suspect } = this.#lease.row;
+    const times = 1 + (suspect?.position === position ? suspect.times : 0);
     if (times > 1 && times >= this.#settings.retry.attempts) {
       await bury(processEnded(times), times);
       return true;
     }
     await this.#untilDone(() =>
-      this.#append({ guards: [queries.suspectEvent(this.#held, position, times)] }),
+      this.#append({ guards: [queries.suspectEvent(this.#lease.held, position, times)] }),
     );
     return false;
   }
@@ -308,7 +298,8 @@ export class Term {
 
   #jobOfLetter(letter: queries.LetterRow): Job {
     const event = eventOfLetter(letter);
-    const guards = [queries.stillHeld(this.#held), queries.takeLetter(letter.id)];
+    const isHeld = queries.stillHeld(this.#lease.held, event.position);
+    const guards = [isHeld, queries.takeLetter(letter.id)];
     const commit = (change: Change) => this.#append({ ...change, guards });
     return {
       event,
@@ -317,7 +308,7 @@ export class Term {
       bury: (error, attempts) => {
         const more = { reason: failureOf(error), attempts, redrives: letter.redrives + 1 };
         const statements = [letterOf(this.#settings.name, this.partition, event, more)];
-        return this.#untilDone(() => this.#append({ guards: [queries.stillHeld(this.#held)], statements }));
+        return this.#untilDone(() => this.#append({ guards: [isHeld], statements }));
       },
     };
   }
@@ -325,9 +316,9 @@ export class Term {
   /** Under a guard of the lease. */
   async #append(entry: Entry): Promise<Placed[]> {
     try {
-      return await this.#tools.log.append(entry);
+      return await this.#tools.log.append(entry, WITH_KNOWN);
     } catch (error) {
-      throw lostBecauseOf(error, () => this.abandon());
+      throw lostBecauseOf(error, () => this.#lease.end());
     }
   }
 
@@ -338,41 +329,10 @@ export class Term {
         await work();
         return;
       } catch (error) {
-        if (this.#lost.signal.aborted || !(error instanceof SentientError && error.retryable)) throw error;
+        if (this.#lease.over.aborted || !(error instanceof SentientError && error.retryable)) throw error;
         this.#tools.onProblem(error);
-        await sleep(this.#tools.clock, backoff(failures, { first: 50, max: 1_000 }), this.#lost.signal);
+        await sleep(this.#tools.clock, backoff(failures, { first: 50, max: 1_000 }), this.#lease.over);
       }
-    }
-  }
-
-  /** Until the term ends. */
-  async #keepLease(): Promise<void> {
-    for (;;) {
-      await sleep(this.#tools.clock, this.#settings.lease / 3, this.#lost.signal);
-      if (this.#lost.signal.aborted) return;
-      await this.#renew();
-    }
-  }
-
-  async #renew(): Promise<void> {
-    if (this.#lost.signal.aborted) return;
-    await (this.#renewing ??= this.#askForTime().finally(() => (this.#renewing = undefined)));
-  }
-
-  /** A lease that could not be renewed in time is taken for lost. */
-  async #askForTime(): Promise<void> {
-    const { store, clock, onProblem } = this.#tools;
-    const { lease } = this.#settings;
-    const asked = clock.now();
-    try {
-      const timeout = Math.ceil(lease / 3);
-      if ((await store.query(queries.renew(this.#held, lease), { timeout })) === undefined)
-        return this.abandon();
-      this.#leaseEnds = asked + lease;
-      this.#redrive();
-    } catch (error) {
-      onProblem(error);
-      if (clock.now() >= this.#leaseEnds) this.abandon();
     }
   }
 }

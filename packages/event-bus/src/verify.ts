@@ -6,8 +6,10 @@ import { Event, Hash } from "@sentient/schema";
 import { z } from "zod";
 import { badOption, EventBusError } from "./errors.ts";
 import { hashOfEvent } from "./hash-chain.ts";
+import { PageSize } from "./page-size.ts";
 import * as queries from "./queries.ts";
 import type { ChainPage, EventRow } from "./queries.ts";
+import { bytesOf } from "./reader.ts";
 import type { Store } from "./store.ts";
 
 export interface VerifyOptions {
@@ -40,9 +42,6 @@ export interface Damage {
   message: string;
 }
 
-/** Of at most 256 KiB each. */
-const PAGE = 250;
-
 /** The event before the one that is looked at. */
 interface Last {
   n: number;
@@ -56,8 +55,13 @@ export async function verify(db: Store, run: string, options: VerifyOptions = {}
   let last: Last = { n: 0, position: 0, hash: undefined };
   let from: number | undefined;
   let events = 0;
-  for (let isFull = true; isFull;) {
-    const page = await db.query(queries.readChain(run, from === undefined ? undefined : last.n, PAGE));
+  const size = new PageSize();
+  for (let isWhole = false; !isWhole;) {
+    const after = from === undefined ? undefined : last.n;
+    const page = await size.read(async (limit) => {
+      const read = await db.query(queries.readChain(run, after, limit));
+      return { ...read, bytes: bytesOf(read.rows), more: read.rows.length === limit };
+    });
     const { tail, rows } = page;
     if (tail && tail.n > last.n) last = { n: tail.n, position: 0, hash: tail.hash }; // trimmed, maybe just now
     from ??= last.n + 1;
@@ -67,7 +71,7 @@ export async function verify(db: Store, run: string, options: VerifyOptions = {}
       last = { n: row.n!, position: row.id.id as number, hash: row.hash as Hash };
       events++;
     }
-    isFull = rows.length === PAGE;
+    isWhole = !page.more;
   }
   if (last.n === 0 && expected === undefined) throw notFoundError(run);
   if (expected !== undefined && last.hash !== expected) return { ok: false, ...cutOff(last) };

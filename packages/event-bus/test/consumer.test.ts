@@ -22,7 +22,7 @@ import {
 import { COUNT } from "./support/consuming-orders.ts";
 import { failureOf } from "./support/failure.ts";
 import { busOn, freshBus } from "./support/fresh.ts";
-import { answerLost, gateOf } from "./support/gate.ts";
+import { answerLost, gateOf, type Gate } from "./support/gate.ts";
 
 /** Tries follow each other at once. */
 const AT_ONCE = { first: 1, max: 1 };
@@ -36,6 +36,15 @@ function callsOf(db: Database): string[] {
   const calls: string[] = [];
   db.on("query", ({ text }) => calls.push(text));
   return calls;
+}
+
+/** A clock whose wall time can be set, as by who keeps the machine's time. Timers are not moved by that. */
+class SettableClock extends VirtualClock {
+  setBy = 0;
+
+  override now(): number {
+    return super.now() + this.setBy;
+  }
 }
 
 /** Something to wait for, opened by hand. */
@@ -95,6 +104,70 @@ describe("where it begins", () => {
     expect(await db.query(surql`SELECT * FROM consumer`)).toEqual([]);
   });
 
+  test("one that is known begins where it was, though its first place was trimmed meanwhile", async () => {
+    const { db, bus } = await freshBus();
+    await tell(bus, 10);
+    const { consumer } = await noting(bus, "one", { from: 2 });
+    await untilAt(db, "one", 10);
+    await consumer.stop();
+    await bus.trim({ keep: 1 });
+    await tell(bus, 2);
+    const { seen } = await noting(bus, "one", { from: 2 });
+    await untilAt(db, "one", 12);
+    expect(seen).toEqual([11, 12]);
+  });
+
+  test("the beginning is the one there is when it is registered, whatever is trimmed until then", async () => {
+    const { db, bus } = await freshBus();
+    await tell(bus, 10);
+    const gate = gateOf(db);
+    const worker = busOn(gate.db);
+    gate.keep(async (go, _, texts) => {
+      if (texts.some((text) => text.includes("INSERT INTO consumer"))) await bus.trim({ keep: 4 });
+      return go();
+    });
+    const { seen } = await noting(worker, "one");
+    await untilAt(db, "one", 10);
+    expect(seen).toEqual([7, 8, 9, 10]);
+  });
+
+  test("who trims while one is registered does not overlook it", async () => {
+    const { db, bus } = await freshBus();
+    await tell(bus, 10);
+    const gate = gateOf(db);
+    const trimmer = busOn(gate.db);
+    let batches = 0;
+    gate.keep((go, call, texts) => {
+      const floor = texts.findIndex(
+        (text) => text.includes("THROW") && text.includes("RETURN VALUE position"),
+      );
+      if (call !== "transaction" || floor === -1 || batches++ > 0) return go();
+      const statements = range(8).map(() => bus.consumer("one", {}, () => {}));
+      return Promise.allSettled([go(), ...statements]).then(([trimmed]) => {
+        if (trimmed.status === "rejected") throw trimmed.reason;
+        return trimmed.value;
+      });
+    });
+    const { floor } = await trimmer.trim({ keep: 0 });
+    expect(batches).toBeGreaterThan(0);
+    await untilAt(db, "one", 10);
+    expect(floor).toBeLessThanOrEqual((await rowOf(db, "one")).position);
+  });
+
+  test("at its end is where that was when it was asked for", async () => {
+    const { db, bus } = await freshBus();
+    await tell(bus, 2);
+    const gate = gateOf(db);
+    const worker = busOn(gate.db);
+    gate.keep(async (go, _, texts) => {
+      if (texts.some((text) => text.includes("INSERT INTO consumer"))) await tell(bus, 2);
+      return go();
+    });
+    const { seen } = await noting(worker, "one", { from: "now" });
+    await untilAt(db, "one", 4);
+    expect(seen).toEqual([3, 4]);
+  });
+
   test("another number of partitions is refused, and changes nothing", async () => {
     const { db, bus } = await freshBus();
     await bus.consumer("one", { partitions: 2 }, () => {});
@@ -113,6 +186,59 @@ describe("where it begins", () => {
     const { partitions } = rows[0]!;
     expect(rows).toEqual(range(partitions).map(() => ({ partitions })));
     expect(begun.filter(({ status }) => status === "fulfilled")).toHaveLength(2);
+  });
+});
+
+describe("another filter", () => {
+  const orders = { filter: { types: ["order.placed", "order.sent"] } };
+
+  test("is refused while somebody works with the one before, and the same in other words is not", async () => {
+    const { db, bus } = await freshBus();
+    await bus.consumer("one", orders, () => {});
+    await until(async () => (await rowOf(db, "one")).lease);
+    const refused = await failureOf(() =>
+      busOn(db).consumer("one", { filter: { types: "order.*" } }, () => {}),
+    );
+    expect(refused).toMatchObject({ code: "event_bus.consumer_mismatch", details: orders });
+    expect(refused.message).toContain('["order.placed","order.sent"]');
+    await busOn(db).consumer(
+      "one",
+      { filter: { types: ["order.sent", "order.placed", "order.sent"] } },
+      () => {},
+    );
+    expect(await bus.consumers.status("one")).toMatchObject(orders);
+  });
+
+  test("takes the place of one that nobody works with, and is shown", async () => {
+    const { db, bus } = await freshBus();
+    const { consumer } = await noting(bus, "one", orders);
+    await until(() => consumer.partitions.length === 1);
+    await consumer.stop();
+    const { seen } = await noting(bus, "one", { filter: { types: "thing.told", source: "sentient" } });
+    await tell(bus, 1);
+    await untilAt(db, "one", 1);
+    expect(seen).toEqual([1]);
+    expect((await bus.consumers.status("one")).filter).toEqual({ types: ["thing.told"], source: "sentient" });
+  });
+
+  test("that took its place meanwhile keeps the one before from work, and it is told so", async () => {
+    const clock = new VirtualClock();
+    const { db, bus } = await freshBus({ clock });
+    const gate = gateOf(db);
+    const worker = busOn(gate.db, { clock });
+    const problems = problemsOf(worker);
+    gate.keep((go, _, texts) => (texts.some(isClaim) ? Promise.reject(answerLost()) : go()));
+    const first = await noting(worker, "one", orders);
+    await until(() => problems.length === 1);
+    const second = await noting(bus, "one");
+    await until(() => second.consumer.partitions.length === 1);
+    await second.consumer.stop();
+    gate.keep(undefined);
+    await clock.advance(1_000);
+    await until(() => problems.length === 2);
+    expect(problems[1]).toMatchObject({ code: "event_bus.consumer_mismatch" });
+    expect(first.consumer.partitions).toEqual([]);
+    expect((await rowOf(db, "one")).lease).toBe(undefined);
   });
 });
 
@@ -377,6 +503,35 @@ describe("a process that ends without a word", () => {
     ]);
   });
 
+  test("is still counted when a dead letter is tried again meanwhile", async () => {
+    const { db, bus } = await freshBus();
+    await tell(bus, 2, (i) => ({ run: `r${i}` }));
+    const options = { retry: { attempts: 2 }, concurrency: 2 };
+    const deadly: number[] = [];
+    for (const life of range(3)) {
+      const { bus: mortal, die } = mortalBus(db);
+      const { opened, open } = latch();
+      const letter = async () => (await bus.consumers.deadLetters("one"))[0];
+      await mortal.consumer("one", options, async ({ position }) => {
+        if (position === 1) throw Object.assign(new Error("no"), { retryable: false });
+        deadly.push(life);
+        const redrives = (await until(letter)).redrives;
+        await mortal.consumers.redrive("one", [1]);
+        await until(async () => (await letter())!.redrives > redrives);
+        die();
+        open();
+        await new Promise(() => {});
+      });
+      await Promise.race([opened, untilAt(db, "one", 2).catch(() => {})]);
+      await expireLeases(db);
+    }
+    expect(deadly).toEqual([1, 2]);
+    expect(await bus.consumers.deadLetters("one")).toMatchObject([
+      { position: 1, redrives: 2 },
+      { position: 2, attempts: 2, reason: { code: "event_bus.process_ended" } },
+    ]);
+  });
+
   test("with one attempt, nobody is blamed for an end that could have been anybody's", async () => {
     const { db, bus } = await freshBus();
     await tell(bus, 8);
@@ -425,7 +580,7 @@ describe("commit", () => {
     await tell(bus, 60, (i) => ({ run: `r${i % 7}` }));
     for (const _ of range(6)) {
       const mortal = mortalBus(db);
-      const most = 1 + random.int(12);
+      const most = 1 + random.int(9); // all lives together do not save 60 times
       let saves = 0;
       mortal.gate.keep(async (go, __, texts) => {
         if (!texts.some((text) => isSave(text))) return go();
@@ -501,8 +656,24 @@ describe("commit", () => {
     const [late, over] = calls as [Handling, Handling];
     expect(late.signal.reason).toMatchObject({ code: "event_bus.handler_timeout" });
     expect(await failureOf(() => late.commit([COUNT]))).toMatchObject({ code: "event_bus.handler_timeout" });
-    expect(await failureOf(() => over.commit([COUNT]))).toMatchObject({ code: "event_bus.closed" });
+    const refused = await failureOf(() => over.commit([COUNT]));
+    expect(refused).toMatchObject({ code: "event_bus.closed" });
+    expect(refused.message).toContain("this call of the handler is over");
     expect(await counted(db)).toBe(0);
+  });
+
+  test("or not, a handler that has ended is not told to give up", async () => {
+    const { db, bus } = await freshBus();
+    await tell(bus, 3);
+    const signals: AbortSignal[] = [];
+    const { consumer } = await noting(bus, "one", { retry: { attempts: 1 } }, (event, { commit, signal }) => {
+      signals.push(signal);
+      if (event.position === 2) throw new Error("no");
+      return event.position === 1 ? commit([COUNT]) : undefined;
+    });
+    await untilAt(db, "one", 3);
+    await consumer.stop();
+    expect(signals.map(({ aborted }) => aborted)).toEqual([false, false, false]);
   });
 
   test("that was begun in time counts, though the handler is given up while it waits", async () => {
@@ -531,6 +702,64 @@ describe("commit", () => {
     expect(seen).toEqual([1, 2, 1]);
     expect(await counted(db)).toBe(1);
     expect(problems).toMatchObject([{ code: "event_bus.handler_timeout", position: 2 }]);
+  });
+
+  test("with an event that was told before answers its place, and does all the rest", async () => {
+    const { db, bus } = await freshBus();
+    const known = { type: "thing.known", eventId: "known" };
+    await bus.publish(known);
+    await tell(bus, 1);
+    const placed: unknown[] = [];
+    await bus.consumer("one", { filter: { types: "thing.told" } }, async (_, { commit }) => {
+      const events = [known, { type: "thing.new", eventId: "new" }];
+      placed.push(await commit({ statements: [COUNT], events }), (await rowOf(db, "one")).position);
+    });
+    await until(() => placed.length === 2);
+    expect(placed).toEqual([[{ position: 1 }, { position: 3 }], 2]);
+    expect(await counted(db)).toBe(1);
+  });
+
+  test("with nothing but an event that was told before is fenced, and moves it along", async () => {
+    const { db, bus } = await freshBus();
+    await bus.publish({ type: "thing.known", eventId: "known" });
+    await tell(bus, 1);
+    const filter = { types: "thing.told" };
+    const { opened, open } = latch();
+    const outcomes: unknown[] = [];
+    const first = busOn(db);
+    problemsOf(first);
+    const handler: ConsumerHandler = async (_, { commit }) => {
+      const events = [{ type: "thing.known", eventId: "known" }];
+      outcomes.push(await commit({ statements: [COUNT], events }).catch((error: unknown) => error));
+    };
+    const held = await noting(first, "one", { filter }, async (...call) => {
+      await opened;
+      await handler(...call);
+    });
+    await until(() => held.seen.length === 1);
+    await expireLeases(db);
+    await bus.consumer("one", { filter }, handler);
+    await until(() => outcomes.length === 1);
+    open();
+    await until(() => outcomes.length === 2);
+    expect(outcomes).toMatchObject([[{ position: 1 }], { code: "event_bus.lease_lost" }]);
+    expect(await rowOf(db, "one")).toMatchObject({ position: 2 });
+    expect(await counted(db)).toBe(1);
+  });
+
+  test("with an event that was told before and says something else leaves nothing", async () => {
+    const { db, bus } = await freshBus();
+    await bus.publish({ type: "thing.known", eventId: "known" });
+    await tell(bus, 1);
+    const options = { filter: { types: "thing.told" }, retry: { attempts: 1 } };
+    await bus.consumer("one", options, (_, { commit }) =>
+      commit({ statements: [COUNT], events: [{ type: "thing.other", eventId: "known" }] }),
+    );
+    await untilAt(db, "one", 2);
+    expect(await counted(db)).toBe(0);
+    expect(await bus.consumers.deadLetters("one")).toMatchObject([
+      { reason: { code: "event_bus.event_conflict" } },
+    ]);
   });
 
   test("with a statement that fails leaves nothing, and the event is tried again", async () => {
@@ -595,11 +824,12 @@ describe("commit", () => {
     const { db, bus } = await freshBus();
     await tell(bus, 3);
     const { opened, open } = latch();
+    const refused: unknown[] = [];
     const first = busOn(db);
     problemsOf(first);
     const held = await noting(first, "one", {}, async (event, handling) => {
       await opened;
-      await effect(db)(event, handling);
+      await Promise.resolve(effect(db)(event, handling)).catch((error: unknown) => refused.push(error));
     });
     await until(() => held.seen.length === 1);
     await expireLeases(db);
@@ -608,6 +838,12 @@ describe("commit", () => {
     open();
     await first.close();
     expect(held.seen).toEqual([1]);
+    for (const error of refused)
+      expect(error).toMatchObject({
+        code: "event_bus.lease_lost",
+        outcome: "not_applied",
+        message: expect.stringContaining("nothing was committed") as string,
+      });
     return counted(db);
   }
 
@@ -638,12 +874,18 @@ describe("commit", () => {
       await go();
       throw answerLost();
     });
-    const { seen } = await noting(worker, "one", {}, async (event, handling) => {
-      await countInCommit(event, handling);
+    const refused: unknown[] = [];
+    const { seen } = await noting(worker, "one", {}, async (_, { commit }) => {
+      await commit([COUNT]).catch((error: unknown) => {
+        refused.push(error);
+        throw error;
+      });
     });
     await until(async () => (await rowOf(db, "one")).token >= 2);
     isSilent = false;
     await untilAt(db, "one", 5);
+    expect(refused[0]).toMatchObject({ code: "event_bus.lease_lost", outcome: "unknown" });
+    expect((refused[0] as Error).message).not.toContain("nothing was committed");
     expect(seen).toEqual(seen.toSorted((a, b) => a - b));
     expect(seen.filter((position) => position === 3)).toEqual([3]);
     expect(await counted(db)).toBe(5);
@@ -973,6 +1215,23 @@ describe("dead letters", () => {
     expect(await counted(db)).toBe(3);
   });
 
+  test("are done with once they commit, though all they tell was told before", async () => {
+    const { db, bus } = await freshBus();
+    await bus.publish({ type: "thing.known", eventId: "known" });
+    await tell(bus, 1);
+    const bad = new Set([2]);
+    const filter = { types: "thing.told" };
+    const { bus: worker, seen } = await failing(db, bad, { filter }, (_, { commit }) =>
+      commit({ statements: [COUNT], events: [{ type: "thing.known", eventId: "known" }] }),
+    );
+    await untilAt(db, "one", 2);
+    bad.clear();
+    await worker.consumers.redrive("one");
+    await until(async () => (await bus.consumers.deadLetters("one")).length === 0);
+    expect(seen).toEqual([2, 2]);
+    expect(await counted(db)).toBe(1);
+  });
+
   test("keep their event when the log is trimmed", async () => {
     const { db, bus } = await freshBus();
     await bus.publish({
@@ -1256,6 +1515,33 @@ describe("stopping", () => {
     expect(seen).toHaveLength(5);
   });
 
+  test("comes by itself when the database is closed", async () => {
+    const { db, bus } = await freshBus();
+    problemsOf(bus);
+    await tell(bus, 2);
+    const one = await noting(bus, "one", { lease: 300 });
+    const many = await noting(bus, "many", { partitions: 2, lease: 300 });
+    await untilAt(db, "one", 2);
+    await until(() => many.seen.length === 2);
+    await db.close();
+    await Promise.all([one.consumer.ended, many.consumer.ended]);
+    expect([one.consumer.partitions, many.consumer.partitions]).toEqual([[], []]);
+  });
+
+  test("is the last the bus knows of a consumer", async () => {
+    const { db, bus } = await freshBus();
+    await tell(bus, 1);
+    const { consumer } = await noting(bus, "one");
+    await untilAt(db, "one", 1);
+    let looks = 0;
+    consumer.look = () => void looks++;
+    await bus.replay("one", { from: 1 });
+    expect(looks).toBe(1);
+    await consumer.stop();
+    await bus.replay("one", { from: 1 });
+    expect(looks).toBe(1);
+  });
+
   test("closing the bus stops all of its consumers", async () => {
     const { db, bus } = await freshBus();
     await tell(bus, 3);
@@ -1313,6 +1599,109 @@ describe("leases", () => {
     expect(first.seen).toEqual([1]);
     expect(second.seen).toEqual([1, 2, 3]);
     expect(problems.filter(({ code }) => code !== "event_bus.lease_lost")).toEqual([]);
+  });
+
+  const isRenewal = (text: string) => text.includes("SET lease.until =");
+  /** One handles an event, on a clock, behind a gate. */
+  async function atWork(clock: SettableClock) {
+    const { db, bus } = await freshBus();
+    await tell(bus, 2);
+    const gate = gateOf(db);
+    const worker = busOn(gate.db, { clock });
+    const problems = problemsOf(worker);
+    const { opened, open } = latch();
+    const signals: AbortSignal[] = [];
+    const options = { lease: 9_000, timeout: 3_600_000 };
+    const { seen } = await noting(worker, "one", options, (_, { signal }) => {
+      signals.push(signal);
+      return opened;
+    });
+    await until(() => signals.length === 1);
+    return { db, bus, gate, problems, open, seen, signal: signals[0]! };
+  }
+
+  const silences: [string, (gate: Gate) => void][] = [
+    ["fail", (gate) => gate.keep(() => Promise.reject(answerLost()))],
+    ["hang", (gate) => gate.hold()],
+  ];
+  test.for(silences)(
+    "are given up before they end when renewals %s, wherever the clock is set",
+    async ([, silence]) => {
+      const clock = new SettableClock();
+      const { gate, signal } = await atWork(clock);
+      silence(gate);
+      clock.setBy = -3_600_000;
+      await clock.advance(8_000);
+      expect(signal.aborted).toBe(false);
+      await clock.advance(999);
+      expect(signal.reason).toMatchObject({ code: "event_bus.lease_lost" });
+      gate.release();
+    },
+  );
+
+  test("are asked for again soon when that has failed", async () => {
+    const clock = new SettableClock();
+    const { db, gate, signal, problems, open } = await atWork(clock);
+    const calls = callsOf(db);
+    gate.keep((go, _, texts) => (texts.some(isRenewal) ? Promise.reject(answerLost()) : go()));
+    await clock.advance(3_000);
+    expect(problems).toMatchObject([{ code: "db.connection_lost" }]);
+    gate.keep(undefined);
+    await clock.advance(1_000);
+    await until(() => calls.some(isRenewal));
+    await clock.advance(5_000);
+    expect(signal.aborted).toBe(false);
+    open();
+  });
+
+  test("of one whose timers slept too are asked for before it calls again", async () => {
+    const clock = new SettableClock();
+    const { db, bus, open, seen } = await atWork(clock);
+    await expireLeases(db);
+    const other = await noting(bus, "one");
+    await untilAt(db, "one", 2);
+    clock.setBy = 60_000;
+    open();
+    await until(async () => {
+      await clock.advance(1);
+      return (await rowOf(db, "one")).position === 2;
+    });
+    await db.query(surql`RETURN 1`);
+    expect([seen, other.seen]).toEqual([[1], [1, 2]]);
+  });
+
+  test("of one that is taken for gone are shared out to it again, wherever its clock is set", async () => {
+    const clock = new SettableClock();
+    const { db } = await freshBus();
+    const bus = busOn(db, { clock });
+    const { consumer } = await noting(bus, "one", { ...LONG_LEASE, partitions: 2 });
+    await until(() => consumer.partitions.length === 2);
+    clock.setBy = -3_600_000;
+    await db.query(surql`UPDATE consumer_member SET until = time::now() - 1s`);
+    await until(async () => {
+      await clock.advance(1_000);
+      return (await db.query(surql<unknown[]>`SELECT * FROM consumer_member WHERE until > time::now()`))
+        .length;
+    });
+    expect(consumer.partitions).toEqual([0, 1]);
+    expect((await rowOf(db, "one")).token).toBe(1);
+  });
+
+  test("of processes that are long gone are forgotten, and nobody else's", async () => {
+    const { db, bus } = await freshBus();
+    await bus.history();
+    const member = (name: string, worker: string, ended: string) =>
+      db.query(
+        surql`CREATE consumer_member SET id = ${[name, worker]}, until = time::now() - <duration> ${ended}`,
+      );
+    await member("one", "w-long-gone", "61m");
+    await member("one", "w-just-gone", "59m");
+    await member("two", "w-long-gone", "61m");
+    const { consumer } = await noting(bus, "one", { partitions: 2 });
+    await until(() => consumer.partitions.length === 2);
+    await consumer.stop();
+    const members = await db.query(surql<string[]>`SELECT VALUE record::id(id)[1] FROM consumer_member`);
+    expect(members).toEqual(["w-just-gone", "w-long-gone"]);
   });
 
   test("that were granted without an answer are taken up again, not waited for", async () => {
@@ -1443,6 +1832,20 @@ describe("replay", () => {
     await tell(bus, 1);
     await untilAt(db, "one", 6);
     expect(new Set(seen.slice(7))).toEqual(new Set([6])); // twice if it came before the move was noticed
+  });
+
+  test("goes on though what its handler tells was told the first time", async () => {
+    const { db, bus } = await freshBus();
+    await tell(bus, 3);
+    const options = { filter: { types: "thing.told" } };
+    await bus.consumer("one", options, ({ position }, { commit }) =>
+      commit({ statements: [COUNT], events: [{ type: "thing.done", eventId: `done-${position}` }] }),
+    );
+    await until(async () => (await rowOf(db, "one")).position >= 3);
+    await bus.replay("one", { from: 1 });
+    await until(async () => (await rowOf(db, "one")).handled === 6);
+    expect(await counted(db)).toBe(6);
+    expect((await bus.history({ types: "thing.done" })).events).toHaveLength(3);
   });
 
   test("moves it while it works, and what was under way is not committed", async () => {

@@ -1,7 +1,7 @@
 // Following: every event once and in order, from any position, for as many as like, for as long as they like.
 
 import { DbError, RecordId, surql, systemClock, type Clock, type Database } from "@sentient/db-pool";
-import { limits, type Event } from "@sentient/schema";
+import { limits, migrateRuntime, type Event } from "@sentient/schema";
 import { sabotage, seeded, until, VirtualClock } from "@sentient/testkit";
 import { setImmediate } from "node:timers/promises";
 import { describe, expect, onTestFinished, test } from "vitest";
@@ -13,7 +13,7 @@ import { Tail } from "../src/tail.ts";
 import { collect } from "./support/collect.ts";
 import { failureOf } from "./support/failure.ts";
 import { busOn, freshBus, freshDatabase } from "./support/fresh.ts";
-import { gateOf } from "./support/gate.ts";
+import { gateOf, type Gate } from "./support/gate.ts";
 
 const told = (data: unknown, more: object = {}) => ({ type: "thing.told", data, ...more });
 const range = (length: number, from = 0) => Array.from({ length }, (_, i) => from + i);
@@ -483,15 +483,51 @@ describe("an end", () => {
     }
   });
 
-  test("of the database ends nobody but who follows", async () => {
-    const { db, bus } = await freshBus();
+  test.each([
+    ["does not answer", (gate: Gate) => gate.hold()],
+    ["is not there", (gate: Gate) => gate.keep(() => Promise.reject(unreachable()))],
+  ])("comes by abort and by closing at once while the database %s", async (_, goAway) => {
+    const gate = gateOf(await freshDatabase());
+    const bus = busOn(gate.db);
     await bus.publish(told(1));
-    const follower = following(bus, { after: 0 });
-    await follower.atLeast(1);
+    goAway(gate);
+    const end = new AbortController();
+    const begin = (signal?: AbortSignal) =>
+      (["now", "beginning", 0] as const).map((after) =>
+        collect(bus.follow({ after, ...(signal ? { signal } : {}) })),
+      );
+    const aborted = begin(end.signal);
+    const closed = begin();
+    for (let i = 0; i < 20; i++) await setImmediate(); // all have asked by now
+    end.abort();
+    await Promise.all(aborted.map(({ done }) => done));
+    expect(closed.map(({ ended }) => ended)).toEqual([false, false, false]);
+    const closing = bus.close();
+    await Promise.all(closed.map(({ done }) => done));
+    for (const { items, error } of [...aborted, ...closed]) expect([items, error]).toEqual([[], undefined]);
+    gate.release();
+    await closing;
+  });
+
+  test("of the database ends who follows with its error, and nobody reads on", async () => {
+    const clock = new VirtualClock(Date.now());
+    const db = await freshDatabase();
+    const bus = busOn(db, { clock });
+    const problems: unknown[] = [];
+    bus.on("problem", ({ error }) => problems.push(error));
+    await bus.publish(told(1));
+    const idle = [following(bus, { after: 0 }), following(bus, { after: 0, types: "thing.*" })];
+    for (const follower of idle) await follower.atLeast(1);
     await db.close();
-    await bus.close();
-    await follower.done;
-    expect(follower.items).toHaveLength(1);
+    await Promise.all(idle.map(({ done }) => done));
+    for (const { items, error } of idle) {
+      expect(positionsOf(items)).toEqual([1]);
+      expect(error).toMatchObject({ code: "db.closed" });
+    }
+    await until(() => clock.pending === 0);
+    expect(problems).toEqual([]);
+    for (let turn = 0; turn < 2; turn++)
+      expect((await failureOf(() => bus.follow({ after: 0 }).next())).code).toBe("db.closed");
   });
 });
 
@@ -581,6 +617,40 @@ describe("who is slow", () => {
     expect(Math.min(...rest.slice(0, 5))).toBeLessThanOrEqual(13);
   });
 
+  test("is not the only one: who reads for all, who replays and who verifies ask for a few large events too", async () => {
+    const { db, bus } = await freshBus({ hashes: true });
+    const gate = gateOf(db);
+    const other = busOn(gate.db);
+    let pages: number[] = [];
+    gate.keep(async (go) => {
+      const answer = (await go()) as { rows?: { data: string }[] } | undefined;
+      const bytes = answer?.rows?.reduce((sum, row) => sum + row.data.length, 0) ?? 0;
+      if (bytes > 1_000) pages.push(bytes / 1024 / 1024);
+      return answer;
+    });
+    const follower = following(other, { after: 0 });
+    await bus.publish(told("first", { run: "r" }));
+    await follower.atLeast(1);
+    gate.hold();
+    const data = "x".repeat(limits.eventBytes - 2);
+    for (let i = 0; i < 300; i += 50) await bus.publish(range(50).map(() => told(data, { run: "r" })));
+    gate.release();
+    const readers = {
+      tail: () => follower.atLeast(301),
+      replay: () => other.replay(() => {}),
+      verify: () => other.verify("r"),
+    };
+    for (const [who, read] of Object.entries(readers)) {
+      pages = [];
+      await read();
+      if (who === "tail") follower.end();
+      const [first, ...rest] = pages;
+      expect(first, who).toBeLessThanOrEqual(25); // of the largest events there are, without having seen one
+      expect(rest.length, who).toBeGreaterThan(10);
+      expect(Math.max(...rest), who).toBeLessThanOrEqual(7);
+    }
+  });
+
   test("asks for less when the answer does not come", async () => {
     const { db, bus } = await freshBus();
     await bus.publish(range(500).map((i) => told(i)));
@@ -656,6 +726,48 @@ describe("a log with a hole", () => {
       const rows = await db.query(surql<object[]>`SELECT * FROM event:1..=10`);
       expect(rows).toHaveLength(10);
     });
+  });
+});
+
+describe("LIVE queries of processes that are gone", () => {
+  const leave = (db: Database) => db.query(surql`CREATE bell:old`); // what goes with the table, as they do
+  const removes = (texts: string[]) => texts.some((text) => text.includes("REMOVE TABLE IF EXISTS bell"));
+  const isLeft = async (db: Database) =>
+    (await db.query(surql<unknown[]>`SELECT * FROM bell:old`)).length > 0;
+
+  test("are removed by the next call if that failed at first", async () => {
+    const db = await freshDatabase();
+    await leave(db);
+    const gate = gateOf(db);
+    const store = new Store(gate.db, { migrate: true });
+    gate.keep((go, _, texts) => (removes(texts) ? Promise.reject(unreachable()) : go()));
+    expect((await failureOf(() => store.ready())).code).toBe("db.unreachable");
+    expect(await isLeft(db)).toBe(true);
+    gate.keep(undefined);
+    await store.ready();
+    expect(await isLeft(db)).toBe(false);
+  });
+
+  test("are removed once, though two buses begin at once and the first of them fails", async () => {
+    const db = await freshDatabase();
+    await leave(db);
+    const gates = [gateOf(db), gateOf(db), gateOf(db)];
+    const stores = gates.map((gate) => new Store(gate.db, { migrate: true }));
+    await migrateRuntime(db);
+    let attempts = 0;
+    for (const gate of gates)
+      gate.keep((go, _, texts) => {
+        if (!removes(texts)) return go();
+        return ++attempts === 1 ? Promise.reject(unreachable()) : go();
+      });
+    const ready = await Promise.allSettled(stores.map((store) => store.ready()));
+    expect(ready.map(({ status }) => status).toSorted()).toEqual(["fulfilled", "fulfilled", "rejected"]);
+    expect(attempts).toBe(2);
+    expect(await isLeft(db)).toBe(false);
+    await leave(db);
+    await Promise.all(stores.map((store) => store.ready()));
+    await new Store(db, { migrate: true }).ready();
+    expect(await isLeft(db)).toBe(true); // the table is in use by now
   });
 });
 

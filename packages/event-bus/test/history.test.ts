@@ -240,6 +240,25 @@ describe("what is asked for", () => {
   });
 });
 
+test("what is no event at all is refused like one that is wrong", async () => {
+  const { bus } = await freshBus();
+  for (const nothing of [null, undefined, 5, "text", [null], [[]], [undefined]])
+    expect((await failureOf(() => bus.publish(nothing as never))).code).toBe("event_bus.invalid_event");
+  for (const events of [5, { type: "thing.told" }, [null]])
+    expect((await failureOf(() => bus.log.append({ events: events as never }))).code).toBe(
+      "event_bus.invalid_event",
+    );
+  expect(await bus.publish(told(1))).toBe(1);
+});
+
+test("a replay that makes no sense is refused by its promise", async () => {
+  const { bus } = await freshBus();
+  for (const range of [{}, null, { from: 0 }, { from: 1, to: 2 }]) {
+    const replaying: Promise<unknown> = bus.replay("mailer", range as never);
+    await expect(replaying).rejects.toMatchObject({ code: "event_bus.bad_option" });
+  }
+});
+
 describe("what it costs", () => {
   test("does not grow with the log", { timeout: 60_000 }, async () => {
     const db = await freshDatabase();

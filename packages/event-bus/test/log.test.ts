@@ -721,10 +721,14 @@ describe("who tells too much", () => {
 
 /** On the database as from afar: each call takes a while to get there and a while to come back. */
 function afar(db: Database, ms: number): Database {
-  const slowly = <T>(call: () => Promise<T>): Promise<T> =>
-    sleep(systemClock, ms / 2)
-      .then(call)
-      .finally(() => sleep(systemClock, ms / 2));
+  const slowly = async <T>(call: () => Promise<T>): Promise<T> => {
+    await sleep(systemClock, ms / 2);
+    try {
+      return await call();
+    } finally {
+      await sleep(systemClock, ms / 2);
+    }
+  };
   return new Proxy(db, {
     get(target, name) {
       const value: unknown = Reflect.get(target, name, target);

@@ -1,15 +1,17 @@
 // Subscriptions: a function that is called for each event, one after the other, and never after it was told to stop.
 
-import { surql } from "@sentient/db-pool";
+import { DbError, surql } from "@sentient/db-pool";
 import { seeded, until } from "@sentient/testkit";
 import { setImmediate } from "node:timers/promises";
 import { describe, expect, onTestFinished, test } from "vitest";
 import type { Event } from "@sentient/schema";
 import type { Subscription } from "../src/subscription.ts";
-import { busOn, freshBus } from "./support/fresh.ts";
+import { busOn, freshBus, freshDatabase } from "./support/fresh.ts";
+import { gateOf, type Gate } from "./support/gate.ts";
 
 const told = (data: unknown, more: object = {}) => ({ type: "thing.told", data, ...more });
 const range = (length: number) => Array.from({ length }, (_, i) => i);
+const unreachable = () => new DbError({ code: "db.unreachable", message: "nobody answers", retryable: true });
 
 test("hears what is told right after subscribing, in order, one at a time", async () => {
   const { db, bus } = await freshBus();
@@ -236,6 +238,25 @@ describe("once unsubscribing has resolved", () => {
   });
 });
 
+test.each([
+  ["does not answer", (gate: Gate) => gate.hold()],
+  ["is not there", (gate: Gate) => gate.keep(() => Promise.reject(unreachable()))],
+])("unsubscribing is over at once while the database %s", async (_, goAway) => {
+  const gate = gateOf(await freshDatabase());
+  const bus = busOn(gate.db);
+  await bus.publish(told(1));
+  goAway(gate);
+  const heard: unknown[] = [];
+  const { unsubscribe } = bus.subscribe({}, (event) => heard.push(event));
+  for (let i = 0; i < 20; i++) await setImmediate(); // it has asked where the log ends
+  await unsubscribe();
+  bus.subscribe({}, (event) => heard.push(event));
+  const closing = bus.close();
+  gate.release();
+  await closing;
+  expect(heard).toEqual([]);
+});
+
 test("closing the bus waits for the handler, and can be asked for in it", async () => {
   const { bus } = await freshBus();
   const steps: string[] = [];
@@ -260,6 +281,22 @@ test("closing the bus waits for the handler, and can be asked for in it", async 
   });
   await another.publish(told(1));
   await closed.promise;
+});
+
+test("a subscription ends with the database, and says so where nobody listens for problems", async () => {
+  const { db, bus } = await freshBus();
+  const warnings: Error[] = [];
+  const warned = (warning: Error) => void warnings.push(warning);
+  process.on("warning", warned);
+  onTestFinished(() => void process.off("warning", warned));
+  const heard: unknown[] = [];
+  bus.subscribe({}, ({ data }) => heard.push(data));
+  await bus.publish(told(1));
+  await until(() => heard.length === 1);
+  await db.close();
+  await until(() => warnings.length > 0);
+  await bus.close();
+  expect(warnings).toMatchObject([{ code: "db.closed" }]);
 });
 
 test("a subscription that cannot go on is told of", async () => {

@@ -252,7 +252,7 @@ describe("a run that was trimmed", () => {
     };
     onTestFinished(() => void (db.query = query));
     const checked = await bus.verify("long");
-    expect(checked).toMatchObject({ ok: true, events: 250 + 101, from: 1 });
+    expect(checked).toMatchObject({ ok: true, events: 100 + 101, from: 1 });
   });
 });
 
