@@ -101,7 +101,7 @@ function insertAll(raw: Surreal, table: keyof typeof INSERT, count: number, batc
 }
 
 /** Several processes on one served engine: each publishes for two seconds at a time, and all begin at the same moment. */
-export async function inProcesses(): Promise<BenchRow[]> {
+async function inProcesses(): Promise<BenchRow[]> {
   await using engine = await engineIn("served");
   const entry = new URL("./fixtures/publisher.ts", import.meta.url);
   const rows: BenchRow[] = [];

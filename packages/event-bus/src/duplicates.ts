@@ -54,10 +54,7 @@ function placeOf({ id, n }: EventRow): Placed {
   return { position: id.id as number, ...(n === undefined ? {} : { n }) };
 }
 
-export function conflictError(
-  { id, eventId }: Pick<EventRow, "id" | "eventId">,
-  saysOther: boolean,
-): EventBusError {
+function conflictError({ id, eventId }: Pick<EventRow, "id" | "eventId">, saysOther: boolean): EventBusError {
   const position = id.id as number;
   return new EventBusError({
     code: "event_bus.event_conflict",

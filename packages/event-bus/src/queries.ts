@@ -52,7 +52,7 @@ export function lastOf({ n, hash }: Pick<EventRow, "n" | "hash">): LastOfRun | u
 export const eventId = (position: number): RecordId<"event"> => new RecordId("event", position);
 
 /** Both ends are included. */
-export const between = (first: number, last: number): RecordIdRange<"event"> =>
+const between = (first: number, last: number): RecordIdRange<"event"> =>
   new RecordIdRange("event", new BoundIncluded(first), new BoundIncluded(last));
 
 // the ends of the log
