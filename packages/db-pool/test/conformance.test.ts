@@ -26,7 +26,7 @@ import {
 } from "../src/index.ts";
 
 const WRITERS = 20;
-const INCREMENTS = 1_000;
+const INCREMENTS = Number(process.env.SENTIENT_INCREMENTS ?? 300); // 3,000 on demand
 const SWAPPERS = 8;
 const SWAPS = 50;
 const KEYS = 400;

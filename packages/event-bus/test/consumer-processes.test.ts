@@ -20,7 +20,7 @@ import { counted, noting, range, rowOf, tell } from "./support/consuming.ts";
 import type { ConsumeOrders } from "./support/consuming-orders.ts";
 import { busOn, freshFolder } from "./support/fresh.ts";
 
-const KILLS = Number(process.env.SENTIENT_KILLS ?? 10);
+const KILLS = Number(process.env.SENTIENT_KILLS ?? 6);
 const LEASE = { lease: 1_000 };
 const TEST_MS = 180_000;
 

@@ -170,7 +170,6 @@ export const samples: Record<Noun, Sample> = {
     schema: LogMark,
     table: logTable,
     values: [
-      { id: "head", position: 7, at },
       { id: "head", position: 7, at, turn: { by: "p-1", until: at } },
       { id: "floor", position: 0, at },
     ],
