@@ -143,7 +143,10 @@ export const readRun = (
   ${stretchOf(condition)}
 }`;
 
-/** The last events of a run before a position, the latest first. */
+/**
+ * The last events of a run before a position, the latest first. Of two bounds of an index the engine looks for one and goes
+ * through the rest, so there is one, and as n has no gaps a LIMIT does for the other.
+ */
 export const readRunBackward = (
   run: string,
   before: number,
@@ -154,7 +157,8 @@ export const readRunBackward = (
   LET $run = ${run};
   LET $upTo = ${eventId(before - 1)};
   LET $to = (${lastOfRun}).n ?? 0;
-  LET $rows = array::reverse((SELECT * FROM event WHERE run = $run AND n > $to - ${limit} AND n <= $to));
+  LET $last = (SELECT * FROM event WHERE run = $run AND n > $to - ${limit} LIMIT ${limit});
+  LET $rows = array::reverse((SELECT * FROM $last WHERE n <= $to));
   ${stretchOf(condition)}
 }`;
 
