@@ -145,7 +145,8 @@ export const readRun = (
 
 /**
  * The last events of a run before a position, the latest first. Of two bounds of an index the engine looks for one and goes
- * through the rest, so there is one, and as n has no gaps a LIMIT does for the other.
+ * through the rest, so there is one, and as n has no gaps a LIMIT does for the other. A bound that is reckoned where it
+ * stands is none for it, and the LIMIT would come before the condition.
  */
 export const readRunBackward = (
   run: string,
@@ -157,7 +158,8 @@ export const readRunBackward = (
   LET $run = ${run};
   LET $upTo = ${eventId(before - 1)};
   LET $to = (${lastOfRun}).n ?? 0;
-  LET $last = (SELECT * FROM event WHERE run = $run AND n > $to - ${limit} LIMIT ${limit});
+  LET $from = $to - ${limit};
+  LET $last = (SELECT * FROM event WHERE run = $run AND n > $from LIMIT ${limit});
   LET $rows = array::reverse((SELECT * FROM $last WHERE n <= $to));
   ${stretchOf(condition)}
 }`;
