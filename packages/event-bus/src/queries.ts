@@ -77,7 +77,8 @@ const PROBES = Array.from({ length: 52 }, (_, i) => i);
 
 /**
  * The last event of `$run` up to the id `$upTo`, found by doubling and halving: SurrealDB 3.0 reads all of a run to answer
- * ORDER BY n DESC. NONE if there is none.
+ * ORDER BY n DESC. NONE if there is none. What is compared with the index stands in variables of its own: an expression
+ * there makes the engine go through the whole run.
  */
 const lastOfRun = surql<LastOfRun | undefined>`{
   LET $first = (SELECT VALUE n FROM event WHERE run = $run LIMIT 1)[0];
@@ -87,7 +88,8 @@ const lastOfRun = surql<LastOfRun | undefined>`{
       LET $id = (SELECT VALUE id FROM event WHERE run = $run AND n >= $try LIMIT 1)[0];
       IF $id = NONE OR $id > $upTo { { low: $at.low, high: $try } } ELSE { { low: $try, high: $at.high } }
     });
-  SELECT n, hash FROM ONLY event WHERE run = $run AND n = $found.low AND id <= $upTo LIMIT 1
+  LET $n = $found.low;
+  SELECT n, hash FROM ONLY event WHERE run = $run AND n = $n AND id <= $upTo LIMIT 1
 }`;
 
 const END = eventId(Number.MAX_SAFE_INTEGER);
