@@ -8,6 +8,7 @@ test("equal values have one text, whatever the order of their keys", () => {
   );
   fc.assert(
     fc.property(fc.jsonValue(), (value) => {
+      fc.pre(!JSON.stringify(value).includes('"__proto__":')); // refused
       expect(canonicalJson(value as Json)).toBe(canonicalJson(shuffled(value) as Json));
       expect(JSON.parse(canonicalJson(value as Json))).toEqual(JSON.parse(JSON.stringify(value)));
     }),
