@@ -82,3 +82,10 @@ export function damagedError(position: number, what: string): EventBusError {
     details: { position },
   });
 }
+
+export function notMigratedError(): EventBusError {
+  return new EventBusError({
+    code: "event_bus.not_migrated",
+    message: "this database has no log yet; run migrateRuntime(db) first",
+  });
+}

@@ -21,7 +21,7 @@ import { Batch } from "./batch.ts";
 import { Contention } from "./contention.ts";
 import { draftsOf, type NewEvent, type Placed } from "./draft.ts";
 import { answerDuplicates } from "./duplicates.ts";
-import { closedError, damagedError, EventBusError } from "./errors.ts";
+import { closedError, damagedError, EventBusError, notMigratedError } from "./errors.ts";
 import { isPassing } from "./passing.ts";
 import * as queries from "./queries.ts";
 import { bytesOf, Queue, type Pending } from "./queue.ts";
@@ -491,12 +491,5 @@ function cancelledError(): EventBusError {
   return new EventBusError({
     code: "event_bus.cancelled",
     message: "the append was taken back before it was sent",
-  });
-}
-
-function notMigratedError(): EventBusError {
-  return new EventBusError({
-    code: "event_bus.not_migrated",
-    message: "this database has no log yet; run migrateRuntime(db) first",
   });
 }

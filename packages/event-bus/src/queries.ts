@@ -69,8 +69,9 @@ export interface Ends {
   floor: Mark | undefined;
 }
 
-export const readEnds = () =>
-  surql<Ends>`RETURN { now: time::now(), head: (SELECT * FROM ONLY ${HEAD}), floor: (SELECT * FROM ONLY ${FLOOR}) }`;
+const ends = surql`now: time::now(), head: (SELECT * FROM ONLY ${HEAD}), floor: (SELECT * FROM ONLY ${FLOOR})`;
+
+export const readEnds = () => surql<Ends>`RETURN { ${ends} }`;
 
 /** Enough for 2^26 events of one run. */
 const PROBES = Array.from({ length: 52 }, (_, i) => i);
@@ -102,9 +103,7 @@ export interface View extends Ends {
 export const readView = (runs: readonly string[]) => surql<View>`{
   LET $upTo = ${END};
   RETURN {
-    now: time::now(),
-    head: (SELECT * FROM ONLY ${HEAD}),
-    floor: (SELECT * FROM ONLY ${FLOOR}),
+    ${ends},
     lastOfRuns: ${runs}.map(|$run| ${lastOfRun} ?? (SELECT n, hash FROM ONLY type::record("run_tail", $run)))
   };
 }`;
@@ -120,8 +119,6 @@ export interface Stretch extends Ends {
   /** Of a run: whether none of its events was trimmed. */
   isWhole?: boolean;
 }
-
-const ends = surql`now: time::now(), head: (SELECT * FROM ONLY ${HEAD}), floor: (SELECT * FROM ONLY ${FLOOR})`;
 
 /** The events in a range that meet a condition. Never a range with LIMIT: SurrealDB 3.0 reads all of it. */
 export const readRange = (first: number, last: number, condition: Statement | undefined) =>

@@ -2,7 +2,7 @@
 // R1. A stretch is one snapshot. What it holds is all that the log has there, or the reader throws.
 
 import { eventTable, type Event, type EventId } from "@sentient/schema";
-import { damagedError, EventBusError } from "./errors.ts";
+import { damagedError, EventBusError, notMigratedError } from "./errors.ts";
 import { conditionOf, type CheckedFilter } from "./filter.ts";
 import { STRETCH } from "./page-size.ts";
 import * as queries from "./queries.ts";
@@ -144,10 +144,7 @@ function deepFreeze<T>(value: T): T {
 
 function headOf({ head }: queries.Ends): number {
   if (head) return head.position;
-  throw new EventBusError({
-    code: "event_bus.not_migrated",
-    message: "this database has no log yet; run migrateRuntime(db) first",
-  });
+  throw notMigratedError();
 }
 
 function floorOf({ floor }: queries.Ends): number {
