@@ -46,6 +46,8 @@ export class Batch {
   readonly statements: Statement[] = [];
   /** Which entry a statement belongs to, and whether it is one of its guards, by its index. */
   readonly #owners = new Map<number, { index: number; guard: number | undefined }>();
+  /** Which entries the rows of a statement belong to, by its index. */
+  readonly #rowOwners = new Map<number, { id: string; index: number }[]>();
   readonly #headAt: number;
 
   constructor(entries: readonly Pending[], place: Place) {
@@ -61,8 +63,25 @@ export class Batch {
     this.#headAt = this.statements.length;
     if (rows.length > 0)
       this.statements.push(queries.moveHead(producer, head, last, at), queries.insertEvents(rows));
+    this.#insertRows();
     entries.forEach((entry, index) => this.#add(entry, index));
     if (rows.length > 0) this.statements.push(queries.ringBell(last));
+  }
+
+  #insertRows(): void {
+    const owned = this.entries.flatMap(({ rows }, index) => rows.map((row) => ({ row, index })));
+    for (const [table, those] of Map.groupBy(owned, ({ row }) => row.id.table.name)) {
+      this.#rowOwners.set(
+        this.statements.length,
+        those.map(({ row, index }) => ({ id: String(row.id), index })),
+      );
+      this.statements.push(
+        queries.insertRows(
+          table,
+          those.map(({ row }) => row),
+        ),
+      );
+    }
   }
 
   #add({ guards, statements }: Pending, index: number): void {
@@ -75,12 +94,20 @@ export class Batch {
     this.statements.push(statement);
   }
 
+  /** Undefined if the database does not say which row it was. */
+  #whoseRowFailed(rows: readonly { id: string; index: number }[], error: DbError): Failure | undefined {
+    const owner = rows.length === 1 ? rows[0] : rows.findLast(({ id }) => id === error.details?.id);
+    return owner && { what: "entry", index: owner.index, error };
+  }
+
   /** Undefined if it was none of its statements. */
   whatFailed(error: DbError): Failure | undefined {
     const at = error.statement?.index;
     if (at === undefined) return undefined;
     const owner = this.#owners.get(at);
     if (owner) return { what: "entry", index: owner.index, error: errorOf(error, owner.guard) };
+    const rows = this.#rowOwners.get(at);
+    if (rows) return this.#whoseRowFailed(rows, error);
     const thrown = error.details?.thrown;
     if (thrown === queries.THROWN.otherBatch) return { what: "other batch" };
     if (thrown === queries.THROWN.stale) return { what: "stale" };

@@ -10,6 +10,7 @@ export type EventBusErrorCode =
   // appending
   | "event_bus.event_conflict"
   | "event_bus.guard_failed"
+  | "event_bus.run_moved"
   | "event_bus.overloaded"
   | "event_bus.timeout"
   | "event_bus.cancelled"

@@ -4,6 +4,7 @@
 // L2. An entry is committed whole or not at all, and what fails an entry fails no other.
 // L3. Entries are committed in the order they came in.
 // L4. A batch whose answer was lost is asked for: it was applied, or it is given up for good. It is never sent again.
+// L5. An entry that says where its runs stand is committed only if nobody else has appended to them since.
 
 import { randomUUID } from "node:crypto";
 import { setImmediate } from "node:timers/promises";
@@ -19,7 +20,7 @@ import {
 } from "@sentient/db-pool";
 import { Batch } from "./batch.ts";
 import { Contention } from "./contention.ts";
-import { draftsOf, type NewEvent, type Placed } from "./draft.ts";
+import { draftsOf, type Draft, type NewEvent, type Placed } from "./draft.ts";
 import { answerDuplicates } from "./duplicates.ts";
 import { closedError, damagedError, EventBusError, notMigratedError } from "./errors.ts";
 import { isPassing } from "./passing.ts";
@@ -36,8 +37,21 @@ export interface Entry {
    * has to write the row it looks at: SurrealDB isolates by snapshot, and a row that was only read is not watched.
    */
   guards?: readonly Statement[];
+  /**
+   * Where runs of the entry stand: by run, how many events it has. If somebody else has appended to one of them meanwhile
+   * the entry is refused, at no cost where nobody has. It needs an event of each of these runs.
+   */
+  expected?: Readonly<Record<string, number>>;
+  /** Rows to create, of any tables. Those of one table are inserted at once, for all entries of a commit, before any guard. */
+  rows?: readonly NewRow[];
   /** What changes along with it; or what makes them, once it is known which places the events get. */
   statements?: readonly Statement[] | ((placed: readonly Placed[], at: Date) => readonly Statement[]);
+}
+
+/** A row to create. */
+export interface NewRow {
+  id: RecordId;
+  [field: string]: unknown;
 }
 
 export interface AppendOptions {
@@ -100,7 +114,7 @@ export class Log {
   /**
    * Commits an entry, together with whatever else is waiting, and answers with the places of its events.
    *
-   * @throws `event_bus.guard_failed`, `event_bus.event_conflict`, `event_bus.timeout` (look at its `outcome`),
+   * @throws `event_bus.guard_failed`, `event_bus.run_moved`, `event_bus.event_conflict`, `event_bus.timeout` (look at its `outcome`),
    * `event_bus.overloaded`, `event_bus.cancelled`, `event_bus.closed`, `event_bus.invalid_event`, `schema.limit`; and
    * the `DbError` of a statement of the entry that fails
    * @example await log.append({ guards: [fence(lease)], statements: [saveRun(run)], events: [{ type: "run.completed", run: run.id }] });
@@ -111,15 +125,18 @@ export class Log {
     if (signal?.aborted) throw cancelledError();
     if (this.#queue.isFull) throw overloadedError(this.#queue.size);
     const drafts = draftsOf(entry.events ?? [], this.#options.source);
-    const { guards = [], statements = [] } = entry;
+    const { guards = [], statements = [], rows = [], expected = {} } = entry;
+    requireEventOfEach(Object.keys(expected), drafts);
     const known = typeof statements === "function" ? [] : statements;
     const { promise, resolve, reject } = Promise.withResolvers<Placed[]>();
     const pending: Pending = {
       drafts,
       guards,
+      expected: Object.entries(expected),
+      rows,
       statements: typeof statements === "function" ? statements : () => statements,
-      weight: guards.length + (typeof statements === "function" ? 1 : statements.length),
-      bytes: bytesOf(drafts, [...guards, ...known]),
+      weight: guards.length + rows.length + (typeof statements === "function" ? 1 : statements.length),
+      bytes: bytesOf(drafts, [...guards, ...known], rows),
       omitsKnown: onKnown === "omit",
       deadline: this.#now() + this.#options.timeout,
       resolve,
@@ -218,6 +235,8 @@ export class Log {
         await this.#begin(this.#timeFor(entries));
         if (!(await this.#takeTurn(entries))) continue;
         await this.#orient(entries);
+        entries = await this.#whereExpected(entries);
+        if (entries.length === 0) continue;
         batch = this.#place(entries);
         const began = this.#now();
         const options = { ...this.#timeFor(entries), retryConflicts: false };
@@ -418,13 +437,36 @@ export class Log {
     if (!this.#isCurrent || unknown.length > 0) await this.#look(unknown, this.#timeFor(entries));
   }
 
+  /** L5. Without those whose runs stand elsewhere. Of a run this process knows too little at most, and then asks anew. */
+  async #whereExpected(entries: readonly Pending[]): Promise<readonly Pending[]> {
+    const expected = entries.flatMap((entry) => entry.expected);
+    const further = expected.filter(([run, n]) => n > this.#runs.last(run).n).map(([run]) => run);
+    if (further.length > 0) {
+      this.#runs.forget(further);
+      await this.#orient(entries);
+    }
+    const last = new Map<string, number>();
+    return entries.filter((entry) => {
+      const moved = entry.expected.find(([run, n]) => n !== (last.get(run) ?? this.#runs.last(run).n));
+      if (moved) {
+        const [run, n] = moved;
+        entry.reject(runMovedError(run, n, last.get(run) ?? this.#runs.last(run).n));
+        return false;
+      }
+      for (const { run } of entry.drafts)
+        if (run !== undefined) last.set(run, (last.get(run) ?? this.#runs.last(run).n) + 1);
+      return true;
+    });
+  }
+
   async #look(runs: readonly string[], time: CallOptions): Promise<void> {
     const asked = this.#now();
     const { position: known } = this.#end;
-    const { head, now, lastOfRuns } = await this.#db.query(queries.readView(runs), time);
+    const { head, floor, now, lastOfRuns } = await this.#db.query(queries.readView(runs), time);
     if (!head) throw notMigratedError();
     if (head.position < known) throw damagedError(head.position + 1, `it ended at ${known} before`);
-    runs.forEach((run, i) => this.#runs.learn(run, lastOfRuns[i] ?? { n: 0 }));
+    if (floor) this.#runs.forgetBefore(floor.position);
+    runs.forEach((run, i) => this.#runs.learn(run, lastOfRuns[i] ?? { n: 0 }, head.position));
     this.#end = { position: head.position, at: head.at.getTime() };
     this.#isCurrent = true;
     this.#ahead = now.getTime() - asked;
@@ -450,6 +492,15 @@ function runsOf(entries: readonly Pending[]): string[] {
   return entries.flatMap(({ drafts }) => drafts.flatMap(({ run }) => run ?? []));
 }
 
+function requireEventOfEach(runs: readonly string[], drafts: readonly Draft[]): void {
+  const without = runs.find((expected) => drafts.every(({ run }) => run !== expected));
+  if (without === undefined) return;
+  throw new EventBusError({
+    code: "event_bus.invalid_event",
+    message: `the entry says where the run ${without} stands and has no event of it, which alone would hold it there`,
+  });
+}
+
 function newProducer(): RecordId {
   return new RecordId("producer", randomUUID());
 }
@@ -469,6 +520,14 @@ function lateError(outcome: Outcome, cause?: unknown): EventBusError {
     retryable: outcome === "not_applied",
     outcome,
     ...(cause === undefined ? {} : { cause }),
+  });
+}
+
+function runMovedError(run: string, expected: number, n: number): EventBusError {
+  return new EventBusError({
+    code: "event_bus.run_moved",
+    message: `the run ${run} has ${n} events, and not ${expected}: look again what it is, and decide anew`,
+    details: { run, expected, n },
   });
 }
 

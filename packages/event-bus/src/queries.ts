@@ -3,6 +3,7 @@
 import {
   BoundIncluded,
   Duration,
+  ident,
   RecordId,
   RecordIdRange,
   surql,
@@ -253,6 +254,9 @@ function isFree(producer: RecordId): Statement {
 }
 
 export const insertEvents = (rows: readonly EventRow[]) => surql`INSERT INTO event ${rows} RETURN NONE`;
+
+export const insertRows = (table: string, rows: readonly object[]) =>
+  surql`INSERT INTO ${ident(table)} ${rows} RETURN NONE`;
 
 export const ringBell = (position: number) => surql`UPSERT ${BELL} SET position = ${position} RETURN NONE`;
 

@@ -3,6 +3,7 @@
 import type { Statement } from "@sentient/db-pool";
 import { limits } from "@sentient/schema";
 import { sizeOf, type Draft, type Placed } from "./draft.ts";
+import type { NewRow } from "./log.ts";
 
 /** What one transaction takes at most. */
 const BATCH_BYTES = 4 * 1024 * 1024;
@@ -16,6 +17,9 @@ const QUEUED_BYTES = 256 * 1024 * 1024;
 export interface Pending {
   drafts: readonly Draft[];
   guards: readonly Statement[];
+  /** How many events its runs have before it, by what who appends has seen. */
+  expected: readonly (readonly [run: string, n: number])[];
+  rows: readonly NewRow[];
   statements: (placed: readonly Placed[], at: Date) => readonly Statement[];
   /** How many statements there are, and how many bytes they and the events have, about. */
   weight: number;
@@ -89,8 +93,12 @@ export class Queue {
 }
 
 /** Bytes of an entry in memory, about; of statements that are made later nothing is known. */
-export function bytesOf(drafts: readonly Draft[], statements: readonly Statement[]): number {
-  let bytes = 0;
+export function bytesOf(
+  drafts: readonly Draft[],
+  statements: readonly Statement[],
+  rows: readonly NewRow[],
+): number {
+  let bytes = sizeOfValue(rows);
   for (const draft of drafts) bytes += sizeOf(draft);
   for (const statement of statements) {
     const values: Record<string, unknown> = {};

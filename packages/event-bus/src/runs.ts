@@ -7,7 +7,7 @@ import { lastOf, type EventRow, type LastOfRun } from "./queries.ts";
 const REMEMBERED = 20_000;
 
 export class Runs {
-  readonly #last = new Map<string, LastOfRun>();
+  readonly #last = new Map<string, LastOfRun & { asOf: number }>();
 
   /** Those of `runs` of which it is not known where they stand. */
   unknown(runs: Iterable<string>): string[] {
@@ -19,16 +19,22 @@ export class Runs {
     return this.#last.get(run) ?? { n: 0 };
   }
 
-  learn(run: string, last: LastOfRun): void {
+  /** @param asOf the position of the log up to which this is known */
+  learn(run: string, last: LastOfRun, asOf: number): void {
     this.#last.delete(run); // to the end: the first of the map was not written to for the longest time
-    this.#last.set(run, last);
+    this.#last.set(run, { ...last, asOf });
   }
 
-  learnFrom(rows: Iterable<Pick<EventRow, "run" | "n" | "hash">>): void {
+  learnFrom(rows: Iterable<Pick<EventRow, "id" | "run" | "n" | "hash">>): void {
     for (const row of rows) {
       const last = lastOf(row);
-      if (row.run !== undefined && last) this.learn(row.run, last);
+      if (row.run !== undefined && last) this.learn(row.run, last, row.id.id as number);
     }
+  }
+
+  /** What was known before a position that was trimmed: no index refuses it any more if others have appended there. */
+  forgetBefore(floor: number): void {
+    for (const [run, { asOf }] of this.#last) if (asOf < floor) this.#last.delete(run);
   }
 
   /** Forgets what was not written to for long. Not while a batch is being placed, which relies on what it asked for. */
