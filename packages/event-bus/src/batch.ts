@@ -69,7 +69,9 @@ export class Batch {
   }
 
   #insertRows(): void {
-    const owned = this.entries.flatMap(({ rows }, index) => rows.map((row) => ({ row, index })));
+    const owned = this.entries.flatMap(({ rows }, index) =>
+      rows(this.placed[index]!, this.at).map((row) => ({ row, index })),
+    );
     for (const [table, those] of Map.groupBy(owned, ({ row }) => row.id.table.name)) {
       this.#rowOwners.set(
         this.statements.length,

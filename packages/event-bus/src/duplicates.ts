@@ -45,6 +45,7 @@ function withoutFound(entry: Pending, found: readonly (EventRow | undefined)[]):
   return {
     ...entry,
     drafts: entry.drafts.filter((_, i) => !found[i]),
+    rows: (placed, at) => entry.rows(whole(placed), at),
     statements: (placed, at) => entry.statements(whole(placed), at),
     resolve: (placed) => entry.resolve(whole(placed)),
   };

@@ -43,12 +43,12 @@ export interface Entry {
    */
   expected?: Readonly<Record<string, number>>;
   /** Rows to create, of any tables. Those of one table are inserted at once, for all entries of a commit, before any guard. */
-  rows?: readonly NewRow[];
+  rows?: readonly NewRow[] | ((placed: readonly Placed[], at: Date) => readonly NewRow[]);
   /** What changes along with it; or what makes them, once it is known which places the events get. */
   statements?: readonly Statement[] | ((placed: readonly Placed[], at: Date) => readonly Statement[]);
 }
 
-/** A row to create. */
+/** A row to create; of several tables if need be. */
 export interface NewRow {
   id: RecordId;
   [field: string]: unknown;
@@ -128,15 +128,19 @@ export class Log {
     const { guards = [], statements = [], rows = [], expected = {} } = entry;
     requireEventOfEach(Object.keys(expected), drafts);
     const known = typeof statements === "function" ? [] : statements;
+    const knownRows = typeof rows === "function" ? [] : rows;
     const { promise, resolve, reject } = Promise.withResolvers<Placed[]>();
     const pending: Pending = {
       drafts,
       guards,
       expected: Object.entries(expected),
-      rows,
+      rows: typeof rows === "function" ? rows : () => rows,
       statements: typeof statements === "function" ? statements : () => statements,
-      weight: guards.length + rows.length + (typeof statements === "function" ? 1 : statements.length),
-      bytes: bytesOf(drafts, [...guards, ...known], rows),
+      weight:
+        guards.length +
+        (typeof rows === "function" ? 1 : rows.length) +
+        (typeof statements === "function" ? 1 : statements.length),
+      bytes: bytesOf(drafts, [...guards, ...known], knownRows),
       omitsKnown: onKnown === "omit",
       deadline: this.#now() + this.#options.timeout,
       resolve,

@@ -105,6 +105,18 @@ describe("rows of an entry", () => {
     ]);
   });
 
+  test("can be made once the places are known, and when that is", async () => {
+    const { db, bus } = await freshBus();
+    await bus.publish(told());
+    await bus.log.append({
+      events: [told("r")],
+      rows: ([placed], at) => [{ ...rowOf(1), position: placed?.position, n: placed?.n, at }],
+    });
+    const [event] = (await bus.history({ run: "r" })).events;
+    expect(await db.query(surql`SELECT position, n, at FROM thing`)).toMatchObject([{ position: 2, n: 1 }]);
+    expect(await db.query(surql`SELECT VALUE at = ${event?.at} FROM thing`)).toEqual([true]);
+  });
+
   test("are seen by its guards and statements", async () => {
     const { db, bus } = await freshBus();
     await bus.log.append({
