@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { Hash } from "./ids.ts";
+import { Hash, RunId } from "./ids.ts";
 import { bytes } from "./surreal-values.ts";
 import { defineTable } from "./table.ts";
 
@@ -11,6 +11,17 @@ export const Blob = z.object({
   createdAt: z.date(),
 });
 export type Blob = z.infer<typeof Blob>;
+
+/** A run refers to a blob, which goes with the last one that does. */
+export const BlobUse = z.object({ id: z.tuple([Hash, RunId]) });
+export type BlobUse = z.infer<typeof BlobUse>;
+
+export const blobUseTable = defineTable({
+  name: "blob_use",
+  schema: BlobUse,
+  types: false,
+  comment: "a run refers to a blob",
+});
 
 export const blobTable = defineTable({
   name: "blob",

@@ -6,7 +6,8 @@ import { defineTable } from "./table.ts";
 /** A named point in a run that one can list, restore and fork from. */
 export const Checkpoint = z.object({
   id: z.tuple([RunId, Name]),
-  /** The last event before it. */
+  /** How many events of the run lie before it, and the position of the last of them. */
+  n: z.int().min(1),
   position: Position,
   stateHash: Hash,
   steps: z.int().min(0),

@@ -1,9 +1,9 @@
 import { z } from "zod";
-import { EventId, Hash, Name, Position, RunId, StepKey, Version, WorkerId } from "./ids.ts";
+import { EventId, Hash, Name, Position, RunId, StepKey, Token, Version, WorkerId } from "./ids.ts";
 import { Failure } from "./failure.ts";
 import { unique } from "./index-kinds.ts";
 import { jsonText, type Json } from "./json.ts";
-import { ParkReason, RunKind, WaitReason } from "./run.ts";
+import { ParkReason, RunKind } from "./run.ts";
 import { defineTable } from "./table.ts";
 
 /**
@@ -12,14 +12,26 @@ import { defineTable } from "./table.ts";
  */
 export const eventData = {
   "run.queued": z.looseObject({ kind: RunKind, name: Name, version: Version, queue: Name }),
-  "run.started": z.looseObject({ worker: WorkerId, attempt: z.int().min(1) }),
-  "run.waiting": z.looseObject({ for: WaitReason, at: StepKey, wakeAt: z.iso.datetime().nullable() }),
+  "run.started": z.looseObject({ worker: WorkerId, token: Token, attempt: z.int().min(1) }),
+  /** Its worker gave it back, or was not heard of until its lease ran out. */
+  "run.released": z.looseObject({ worker: WorkerId, reason: z.enum(["handed_over", "lease_expired"]) }),
+  "run.waiting": z.looseObject({
+    for: z.array(z.looseObject({ for: z.string(), at: StepKey })).max(1_000),
+    wakeAt: z.iso.datetime().nullable(),
+  }),
   "run.paused": z.looseObject({ by: z.string(), reason: z.string().optional() }),
-  "run.resumed": z.looseObject({ by: z.string().optional() }),
+  /** It goes on: what it waited for has come, or somebody said so. */
+  "run.resumed": z.looseObject({ by: z.string().optional(), at: StepKey.optional() }),
+  "pause.requested": z.looseObject({ by: z.string(), reason: z.string().optional() }),
+  "cancel.requested": z.looseObject({ by: z.string(), reason: z.string().optional() }),
   "run.parked": z.looseObject({ reason: ParkReason, problem: Failure }),
   "run.completed": z.looseObject({ steps: z.int().min(0) }),
   "run.failed": z.looseObject({ error: Failure }),
   "run.cancelled": z.looseObject({ reason: z.string().optional() }),
+  "run.restored": z.looseObject({ to: z.int().min(0), by: z.string().optional() }),
+  "run.imported": z.looseObject({ events: z.int().min(0) }),
+  "run.removed": z.looseObject({ run: RunId, what: z.enum(["details", "all"]) }),
+  "state.changed": z.looseObject({ by: z.string().optional() }),
   "step.started": z.looseObject({ key: StepKey, name: z.string(), attempt: z.int().min(1) }),
   "step.completed": z.looseObject({ key: StepKey, name: z.string(), attempts: z.int().min(1) }),
   "step.failed": z.looseObject({ key: StepKey, name: z.string(), attempt: z.int().min(1), error: Failure }),
@@ -28,6 +40,8 @@ export const eventData = {
   "signal.received": z.looseObject({ name: Name }),
   "question.asked": z.looseObject({ key: StepKey, text: z.string() }),
   "question.answered": z.looseObject({ key: StepKey, by: z.string() }),
+  "question.expired": z.looseObject({ key: StepKey }),
+  "question.withdrawn": z.looseObject({ key: StepKey }),
   "progress.reported": z.looseObject({
     done: z.number(),
     total: z.number().optional(),
@@ -36,6 +50,9 @@ export const eventData = {
   "agent.registered": z.looseObject({ name: Name, version: Version }),
   "agent.paused": z.looseObject({ name: Name, by: z.string().optional() }),
   "agent.resumed": z.looseObject({ name: Name, by: z.string().optional() }),
+  "agent.changed": z.looseObject({ name: Name, revision: z.int().min(0) }),
+  "schedule.changed": z.looseObject({ name: Name }),
+  "limit.changed": z.looseObject({ key: Name }),
   "system.alerted": z.looseObject({ code: z.string(), message: z.string() }),
 } as const satisfies Record<string, z.ZodType>;
 

@@ -28,7 +28,8 @@ export type { Drift } from "./check.ts";
 
 // the nouns of the runtime
 export { Agent, agentTable } from "./agent.ts";
-export { Blob, blobTable } from "./blob.ts";
+export { AgentState, agentStateTable } from "./agent-state.ts";
+export { Blob, blobTable, BlobUse, blobUseTable } from "./blob.ts";
 export { Checkpoint, checkpointTable } from "./checkpoint.ts";
 export { Chunk, chunkTable } from "./chunk.ts";
 export {
@@ -41,18 +42,23 @@ export {
 } from "./consumer.ts";
 export { Event, EventType, EVENT_TYPES, eventData, eventTable, readEvent } from "./event.ts";
 export type { KnownEvent, OpaqueEvent } from "./event.ts";
+export { FlowLimit, flowLimitTable, Slot, slotTable } from "./flow.ts";
+export { Caused, causedTable, Forked, forkedTable, Spawned, spawnedTable } from "./lineage.ts";
 export { LogMark, logTable, Producer, producerTable, RunTail, runTailTable } from "./log.ts";
+export { Patch, patchTable } from "./patch.ts";
 export { Question, questionTable } from "./question.ts";
 export {
+  Asked,
   FINAL_STATUSES,
   Lease,
   ParkReason,
   Run,
   RUN_STATUSES,
   RunKind,
+  RunLimit,
   RunStatus,
   runTable,
-  WaitReason,
+  Wait,
 } from "./run.ts";
 export { Schedule, scheduleTable } from "./schedule.ts";
 export { Signal, signalTable } from "./signal.ts";

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { Failure } from "./failure.ts";
-import { Hash, Name, Position, RunId, StepKey, Token, Version, WorkerId } from "./ids.ts";
-import { index } from "./index-kinds.ts";
+import { EventId, Hash, Name, RunId, StepKey, Token, Version, WorkerId } from "./ids.ts";
+import { unique } from "./index-kinds.ts";
 import { jsonText } from "./json.ts";
 import { defineTable } from "./table.ts";
 
@@ -25,12 +25,38 @@ export const RunKind = z.enum(["task", "workflow"]);
 export type RunKind = z.infer<typeof RunKind>;
 
 /** A worker's right to advance a run, until then. */
-export const Lease = z.object({ worker: WorkerId, token: Token, until: z.date() });
+export const Lease = z.object({
+  worker: WorkerId,
+  token: Token,
+  until: z.date(),
+  /** The limits that it counts against. */
+  slots: z.array(Name).max(16).optional(),
+});
 export type Lease = z.infer<typeof Lease>;
 
-/** What a waiting run waits for. */
-export const WaitReason = z.enum(["timer", "retry", "signal", "question", "run", "slot"]);
-export type WaitReason = z.infer<typeof WaitReason>;
+/** Something a waiting run waits for: what `at` awaits, and until when at most. */
+export const Wait = z.discriminatedUnion("for", [
+  z.object({ for: z.literal("timer"), at: StepKey, until: z.date() }),
+  /** A step failed, and is tried again then. */
+  z.object({ for: z.literal("retry"), at: StepKey, until: z.date() }),
+  z.object({ for: z.literal("signal"), at: StepKey, name: Name, until: z.date().optional() }),
+  z.object({ for: z.literal("question"), at: StepKey, until: z.date().optional() }),
+  z.object({ for: z.literal("run"), at: StepKey, run: RunId, until: z.date().optional() }),
+]);
+export type Wait = z.infer<typeof Wait>;
+
+/** What was asked of a run whose worker has not done it yet. */
+export const Asked = z.object({
+  what: z.enum(["cancel", "pause"]),
+  by: z.string().max(256),
+  reason: z.string().max(1024).optional(),
+  at: z.date(),
+});
+export type Asked = z.infer<typeof Asked>;
+
+/** No more than so many runs that carry this key run at once. */
+export const RunLimit = z.object({ key: Name, max: z.int().min(1) });
+export type RunLimit = z.infer<typeof RunLimit>;
 
 /** Why a run cannot go on without help. */
 export const ParkReason = z.enum([
@@ -41,6 +67,26 @@ export const ParkReason = z.enum([
   "asked",
 ]);
 export type ParkReason = z.infer<typeof ParkReason>;
+
+/**
+ * What indexes look at; each follows from the rest of the row. A unique index leaves out a row that lacks its first field,
+ * so a run stands only in those where it is looked for.
+ */
+const Seek = z.object({
+  /** Queue, name and version of a run that may be claimed now, its priority with the sign turned, and since when. */
+  ready: z.string().optional(),
+  rank: z.int().optional(),
+  since: z.date().optional(),
+  /** The same of one that may be claimed at a time: it was put off, its timer goes off, or its lease runs out. */
+  due: z.string().optional(),
+  dueAt: z.date().optional(),
+  /** The position of its first event with the sign turned, so that the newest run comes first. */
+  newest: z.int(),
+  /** The root of its tree, if it is not that itself. */
+  tree: RunId.optional(),
+  /** Since when it is over, as long as its details are kept. */
+  over: z.date().optional(),
+});
 
 const core = {
   id: RunId,
@@ -60,28 +106,38 @@ const core = {
   parentStep: StepKey.optional(),
   /** The first run of its tree; itself if it has no parent. */
   root: RunId,
-  /** The run and the position in its history that this one began from. */
-  forkOf: z.object({ run: RunId, at: Position }).optional(),
+  /** The run that this one began from, and how many of its events it shares. */
+  forkOf: z.object({ run: RunId, n: z.int().min(1) }).optional(),
   correlation: z.string().min(1).max(256).optional(),
+  /** The event that led to it. */
+  causation: EventId.optional(),
   tags: z.array(z.string().min(1).max(128)).max(32),
-  /** Rises with every change of the run. */
+  limits: z.array(RunLimit).max(8),
+  /** What an export leaves out, by the name of the key at any depth, or as a JSON Pointer. */
+  secrets: z.array(z.string().min(1).max(256)).max(64),
+  /** Rises with every change of the row; steps are rows of their own. */
   revision: z.int().min(0),
   /** The last lease granted: a commit under an older one is refused. */
   token: Token,
   /** Claims without progress. */
   attempts: z.int().min(0),
   maxAttempts: z.int().min(1),
-  /** How many events it has. */
-  events: z.int().min(0),
-  /** How many steps it remembers. */
+  /** How many steps it remembered when it was last claimed or changed its status. */
   steps: z.int().min(0),
-  /** What was asked of it and not yet done. */
-  asked: z.enum(["cancel", "pause"]).optional(),
+  asked: Asked.optional(),
+  /** Whether it has something to undo when it is cancelled. */
+  compensates: z.boolean().optional(),
+  /** By which of its events it was put back, and after which: what lies between does not count any more. */
+  restores: z
+    .array(z.object({ at: z.int().min(1), to: z.int().min(0) }))
+    .max(1_000)
+    .optional(),
   createdAt: z.date(),
   updatedAt: z.date(),
   startedAt: z.date().optional(),
   /** After which it is cancelled. */
   deadline: z.date().optional(),
+  seek: Seek,
 };
 
 /** One durable execution, as a union: what belongs to a status is there with it, and not otherwise. */
@@ -91,9 +147,8 @@ export const Run = z.discriminatedUnion("status", [
   z.object({
     ...core,
     status: z.literal("waiting"),
-    waitingFor: WaitReason,
-    /** The step or question it waits at. */
-    waitingAt: StepKey,
+    /** The first that comes wakes it. */
+    waitingFor: z.array(Wait).min(1).max(1_000),
     /** When it goes on by itself; null if only something from outside can wake it. */
     wakeAt: z.date().nullable(),
   }),
@@ -118,14 +173,16 @@ export type Run = z.infer<typeof Run>;
 export const runTable = defineTable({
   name: "run",
   schema: Run,
-  asserts: false,
+  types: false,
   indexes: {
     // Each covers every predicate of its query: what an index leaves out is filtered after LIMIT (surrealdb#7028).
-    ready: index("queue", "status", "availableAt"),
-    waking: index("status", "wakeAt"),
-    leased: index("status", "lease.until"),
-    byName: index("name", "status"),
-    byRoot: index("root"),
+    ready: unique("seek.ready", "seek.rank", "seek.since", "id"),
+    due: unique("seek.due", "seek.dueAt", "id"),
+    leased: unique("lease.until", "id"),
+    byStatus: unique("status", "seek.newest"),
+    byName: unique("name", "seek.newest"),
+    byTree: unique("seek.tree", "seek.newest"),
+    over: unique("seek.over", "id"),
   },
   comment: "one durable execution of an agent's task or of a workflow",
 });

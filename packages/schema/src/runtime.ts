@@ -3,7 +3,8 @@
 import type { Database } from "@sentient/db-pool";
 import { z } from "zod";
 import { Agent, agentTable } from "./agent.ts";
-import { Blob, blobTable } from "./blob.ts";
+import { AgentState, agentStateTable } from "./agent-state.ts";
+import { Blob, blobTable, BlobUse, blobUseTable } from "./blob.ts";
 import { Checkpoint, checkpointTable } from "./checkpoint.ts";
 import { Chunk, chunkTable } from "./chunk.ts";
 import {
@@ -15,9 +16,12 @@ import {
   deadLetterTable,
 } from "./consumer.ts";
 import { Event, eventTable } from "./event.ts";
+import { FlowLimit, flowLimitTable, Slot, slotTable } from "./flow.ts";
+import { Caused, causedTable, Forked, forkedTable, Spawned, spawnedTable } from "./lineage.ts";
 import { LogMark, logTable, Producer, producerTable, RunTail, runTailTable } from "./log.ts";
 import { migrate, type MigrateOptions, type MigrationReport } from "./migrate.ts";
 import { readMigrations, type Migration } from "./migration.ts";
+import { Patch, patchTable } from "./patch.ts";
 import { Question, questionTable } from "./question.ts";
 import { Run, runTable } from "./run.ts";
 import { Schedule, scheduleTable } from "./schedule.ts";
@@ -45,6 +49,14 @@ export const runtimeTables: readonly AnyTable[] = [
   scheduleTable,
   chunkTable,
   blobTable,
+  blobUseTable,
+  patchTable,
+  agentStateTable,
+  flowLimitTable,
+  slotTable,
+  spawnedTable,
+  forkedTable,
+  causedTable,
 ];
 
 /** Whose migrations these are, in a database that has tables of its user's too. */
@@ -68,6 +80,9 @@ export function runtimeMigrations(): Promise<Migration[]> {
   return readMigrations(new URL("../surql/", import.meta.url)); // the same from src and from dist
 }
 
+/** What an edge has beside its schema: record ids, and in JSON their text. */
+const edge = { id: z.string(), in: z.string(), out: z.string() };
+
 const nouns = {
   agent: Agent,
   run: Run,
@@ -86,11 +101,20 @@ const nouns = {
   schedule: Schedule,
   chunk: Chunk,
   blob: Blob,
+  blob_use: BlobUse,
+  patch: Patch,
+  agent_state: AgentState,
+  flow_limit: FlowLimit,
+  slot: Slot,
+  spawned: Spawned.extend(edge),
+  forked: Forked.extend(edge),
+  caused: Caused.extend(edge),
 };
 export type Noun = keyof typeof nouns;
 
 /**
- * The JSON Schema of each noun of the runtime, as it stands in JSON: instants as ISO text, bytes in base64.
+ * The JSON Schema of each noun of the runtime, as it stands in JSON: instants as ISO text, bytes in base64,
+ * record ids as SurrealDB writes them.
  *
  * @example jsonSchemas().run
  */

@@ -5,7 +5,7 @@ import { defineTable } from "./table.ts";
 
 /** A message to a run from outside; it is kept until the run takes it. */
 export const Signal = z.object({
-  /** The run, and the how-many-th signal to it. */
+  /** The run, and which of its events told of it. */
   id: z.tuple([RunId, z.int().min(1)]),
   name: Name,
   data: jsonText("eventBytes"),
@@ -19,6 +19,6 @@ export type Signal = z.infer<typeof Signal>;
 export const signalTable = defineTable({
   name: "signal",
   schema: Signal,
-  asserts: false,
+  types: false,
   comment: "a message to a run from outside",
 });

@@ -1,0 +1,144 @@
+// What a worker may change in one commit, checked.
+
+import { Failure, hashOf, canonicalJson, Name, StepKey, Wait, type Json } from "@sentient/schema";
+import { z } from "zod";
+import { StateError } from "./errors.ts";
+
+const Value = z.unknown() as unknown as z.ZodType<Json, Json>;
+const By = z.string().min(1).max(256);
+const Reason = z.string().max(1024).optional();
+
+const step = {
+  key: StepKey,
+  /** The name it was given in code. */
+  name: z.string().min(1).max(512),
+  inputHash: z.string().optional(),
+  attempts: z.int().min(1).default(1),
+  startedAt: z.date().optional(),
+};
+
+/** What is to be remembered of a step. */
+export const StepChange = z.discriminatedUnion("status", [
+  z.strictObject({ ...step, status: z.literal("completed"), result: Value.default(null) }),
+  z.strictObject({ ...step, status: z.literal("failed"), error: Failure }),
+  z.strictObject({ ...step, status: z.literal("started") }),
+  z.strictObject({ ...step, status: z.literal("retrying"), error: Failure, retryAt: z.date() }),
+]);
+export type StepChange = z.input<typeof StepChange>;
+
+/** Something to ask a person. */
+export const Ask = z.strictObject({
+  key: StepKey,
+  text: z.string().min(1).max(16_384),
+  /** JSON Schema of the answer. */
+  schema: Value.optional(),
+  assignee: z.string().max(256).optional(),
+  deadline: z.date().optional(),
+  /** The answer if nobody gives one until the deadline. */
+  onTimeout: Value.optional(),
+});
+export type Ask = z.input<typeof Ask>;
+
+/** What becomes of the run. */
+const Then = z.union([
+  z.strictObject({ wait: z.array(Wait).min(1).max(1_000) }),
+  z.strictObject({ complete: Value }),
+  z.strictObject({ fail: Failure }),
+  z.strictObject({ cancel: z.strictObject({ reason: Reason }) }),
+  z.strictObject({ pause: z.strictObject({ by: By, reason: Reason }) }),
+  z.strictObject({
+    park: z.strictObject({
+      reason: z.enum(["no_worker", "journal_mismatch", "attempts_exhausted", "too_long", "asked"]),
+      problem: Failure,
+    }),
+  }),
+  z.strictObject({ release: z.literal(true) }),
+]);
+
+export const Change = z.strictObject({
+  steps: z.array(StepChange).max(500).optional(),
+  /** All of the run's state as it is from now on; what is kept is the difference. */
+  state: Value.optional(),
+  checkpoint: z.strictObject({ name: Name, metadata: Value.optional() }).optional(),
+  /** Signals that a step takes. */
+  takes: z
+    .array(z.strictObject({ n: z.int().min(1), key: StepKey }))
+    .max(500)
+    .optional(),
+  asks: z.array(Ask).max(500).optional(),
+  /** Questions whose deadline has passed, and those that nobody needs answered any more. */
+  expires: z.array(StepKey).max(500).optional(),
+  withdraws: z.array(StepKey).max(500).optional(),
+  progress: z
+    .strictObject({ done: z.number(), total: z.number().optional(), note: z.string().max(1024).optional() })
+    .optional(),
+  /** Events of its own. */
+  events: z
+    .array(
+      z.strictObject({
+        type: z.string(),
+        data: Value.optional(),
+        eventId: z.string().optional(),
+        source: z.string().optional(),
+        target: z.string().optional(),
+        correlation: z.string().optional(),
+        causation: z.string().optional(),
+      }),
+    )
+    .max(400)
+    .optional(),
+  /** Whether the run has something to undo from now on, when it is cancelled. */
+  compensates: z.boolean().optional(),
+  /** Ends the lease. */
+  then: Then.optional(),
+});
+
+/**
+ * What a worker changes in one commit: all of it, or nothing.
+ *
+ * @example { steps: [{ key: "main/fetch#1", name: "fetch", status: "completed", result: 42 }], state: { seen: 1 } }
+ */
+export type Change = z.input<typeof Change>;
+export type CheckedChange = z.output<typeof Change>;
+export type Then = NonNullable<Change["then"]>;
+
+/** @throws `state.bad_change`, naming the field; `schema.limit` comes with the rows */
+export function checkChange(change: Change): CheckedChange {
+  const parsed = Change.safeParse(change);
+  if (!parsed.success) throw badChange(parsed.error.issues.map(said).join("; "));
+  const keys = parsed.data.steps?.map(({ key }) => key) ?? [];
+  const twice = keys.find((key, i) => keys.indexOf(key) < i);
+  if (twice !== undefined) throw badChange(`the step ${twice} stands in it twice`);
+  if (Object.values(parsed.data).every((value) => value === undefined)) throw badChange("it changes nothing");
+  return parsed.data;
+}
+
+function said({ path, message }: z.core.$ZodIssue): string {
+  return path.length > 0 ? `${path.map(String).join(".")}: ${message}` : message;
+}
+
+export function badChange(why: string, cause?: unknown): StateError {
+  return new StateError({
+    code: "state.bad_change",
+    message: `the change cannot be committed: ${why}`,
+    ...(cause === undefined ? {} : { cause }),
+  });
+}
+
+/**
+ * The text of a value, and its hash: equal values have equal ones.
+ *
+ * @throws `state.bad_change` for what is not JSON, naming the place
+ */
+export function textOf(value: Json, what: string): string {
+  try {
+    return canonicalJson(value);
+  } catch (cause) {
+    throw badChange(`${what} is not JSON: ${(cause as Error).message}`, cause);
+  }
+}
+
+/** The hash of a step's input, or a run's. */
+export function inputHashOf(input: Json): string {
+  return hashOf(textOf(input, "the input"));
+}

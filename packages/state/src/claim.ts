@@ -1,0 +1,242 @@
+// Claim. Owns: who advances a run: one worker at a time, until when, and who comes next.
+// K1. A lease is granted in one transaction that takes the run as it was seen: two never get one run.
+// K2. A lease that ran out is claimed like a run that waits in a queue: there is no other recovery.
+// K3. Attempts are counted when a run is claimed, and begin anew once a step was remembered: what kills its worker every time
+//     is parked, however it does that.
+// K4. What limits a run is asked in that transaction too, so no limit is ever exceeded.
+
+import type { Statement } from "@sentient/db-pool";
+import { EventBusError } from "@sentient/event-bus";
+import { Name, WorkerId, Version, type ParkReason, type Token } from "@sentient/schema";
+import { z } from "zod";
+import { changeRun, type Context, type Decision } from "./changing.ts";
+import { isStale } from "./commit.ts";
+import { checked } from "./errors.ts";
+import { Lease } from "./lease.ts";
+import * as queries from "./queries.ts";
+import type { Candidates, FlowLimitRow } from "./queries.ts";
+import { apply, type RunEvent } from "./run-machine.ts";
+import { laneOf, readRun, rowOf, type ReadRun, type Run, type RunOf } from "./run.ts";
+import { tell } from "./telling.ts";
+
+const Options = z.strictObject({
+  worker: WorkerId,
+  queues: z
+    .array(Name)
+    .min(1)
+    .max(256)
+    .default(["default" as Name]),
+  serves: z.array(z.strictObject({ name: Name, versions: z.array(Version).min(1).max(100) })).max(1_000),
+  capabilities: z.array(Name).max(64).optional(),
+  max: z.int().min(1).max(1_000).default(1),
+  lease: z.int().min(100).max(3_600_000).default(15_000),
+});
+
+export interface ClaimOptions {
+  /** Who claims: one id for each start of a process. */
+  worker: string;
+  /** Which agents and workflows it can run, in which versions. */
+  serves: readonly { name: string; versions: readonly string[] }[];
+  /** `["default"]` if left out. */
+  queues?: readonly string[];
+  /** What it can do; runs that ask for more are left to others. All is claimed if left out. */
+  capabilities?: readonly string[];
+  /** How many runs at most; 1 if left out. */
+  max?: number;
+  /** How long the leases last if they are not renewed, in milliseconds; 15,000 if left out. */
+  lease?: number;
+}
+
+// Random among the oldest, not the oldest: eight workers on one run spend their time in conflicts.
+const WINDOW = 64;
+/** How many candidates a worker looks at for each run it wants. */
+const CHOICE = 8;
+const MOST_CANDIDATES = 1_000;
+
+/** @throws `state.bad_option`; what `bus.log.append` throws, if nothing was claimed */
+export async function claim(options: ClaimOptions, context: Context): Promise<Lease[]> {
+  const wanted = checked(Options, options, "a claim");
+  const lanes = wanted.queues.flatMap((queue) =>
+    wanted.serves.flatMap(({ name, versions }) =>
+      versions.map((version) => laneOf({ queue, name, version })),
+    ),
+  );
+  if (lanes.length === 0) return [];
+  const { db, time } = context;
+  const window = Math.min(MOST_CANDIDATES, Math.max(WINDOW, CHOICE * wanted.max));
+  const found = await db.query(queries.readCandidates(lanes, window, time.now));
+  const candidates = inTurn(free(found, wanted.capabilities), window);
+  const flow = new Map(found.limits.map((limit) => [String(limit.id.id), limit]));
+  const leases: Lease[] = [];
+  for (let i = 0; i < candidates.length && leases.length < wanted.max;) {
+    const some = candidates.slice(i, (i += wanted.max - leases.length));
+    leases.push(...(await claimThese(some, wanted, flow, found.now, context)));
+  }
+  return leases;
+}
+
+/** Those that nothing known keeps back. */
+function free({ runs, paused, limits, now }: Candidates, capabilities: readonly string[] | undefined) {
+  const isPaused = new Set(paused.map(({ id }) => (id as unknown as [string])[0]));
+  const isFull = new Set(limits.filter((limit) => !hasRoom(limit, now)).map(({ id }) => String(id.id)));
+  return runs.filter(
+    (run) =>
+      !isPaused.has(run.name) &&
+      !isFull.has(`queue:${run.queue}`) &&
+      !isFull.has(`agent:${run.name}`) &&
+      (capabilities === undefined || run.capabilities.every((wanted) => capabilities.includes(wanted))),
+  );
+}
+
+function hasRoom({ concurrency, rate, bucket, used }: Candidates["limits"][number], now: Date): boolean {
+  if (concurrency !== undefined && used >= concurrency) return false;
+  if (!rate || !bucket) return true;
+  return bucket.left + ((now.getTime() - bucket.at.getTime()) * rate.count) / rate.per >= 1;
+}
+
+/** Higher priority first; by chance among those of one, so that several workers do not all want the same. */
+function inTurn(candidates: Candidates["runs"], window: number): string[] {
+  const first = candidates.toSorted((a, b) => b.priority - a.priority).slice(0, window);
+  const drawn = first.map(({ id, priority }) => ({ id: String(id.id), priority, lot: Math.random() }));
+  return drawn.sort((a, b) => b.priority - a.priority || a.lot - b.lot).map(({ id }) => id);
+}
+
+type Wanted = z.output<typeof Options>;
+type Flow = ReadonlyMap<string, FlowLimitRow>;
+
+/** What a claim of one run goes by. */
+interface Try {
+  read: ReadRun;
+  /** How many steps the run remembers by now. */
+  steps: number;
+  asOf: Date;
+  wanted: Wanted;
+  flow: Flow;
+}
+
+async function claimThese(
+  runs: readonly string[],
+  wanted: Wanted,
+  flow: Flow,
+  asOf: Date,
+  context: Context,
+): Promise<Lease[]> {
+  const { rows, steps } = await context.db.query(queries.readChosen(runs));
+  const tries = rows.map((row, i) =>
+    claimOne({ read: readRun(row), steps: steps[i]!, asOf, wanted, flow }, context),
+  );
+  const results = await Promise.allSettled(tries);
+  const leases = results.flatMap((result) => (result.status === "fulfilled" ? (result.value ?? []) : []));
+  const failed = results.find((result) => result.status === "rejected");
+  if (failed && leases.length === 0) throw failed.reason;
+  return leases;
+}
+
+/** @returns undefined if it went to somebody else, or was parked or cancelled instead */
+async function claimOne(wish: Try, context: Context): Promise<Lease | undefined> {
+  const { run } = wish.read;
+  const { deadline } = run;
+  if (deadline && deadline <= wish.asOf) {
+    await instead(wish, { type: "run.cancelled", reason: "its deadline has passed" }, context);
+    return undefined;
+  }
+  const attempt = wish.steps > run.steps ? 1 : run.attempts + 1; // K3
+  if (attempt <= run.maxAttempts) return grant(wish, attempt, context);
+  await instead(wish, { type: "run.parked", reason: "attempts_exhausted", problem: exhausted(run) }, context);
+  return undefined;
+}
+
+/** K1. */
+async function grant(
+  { read, steps, wanted, flow }: Try,
+  attempt: number,
+  { bus, time }: Context,
+): Promise<Lease | undefined> {
+  const { run, first } = read;
+  const now = time.now;
+  const limits = limitsOf(run, flow);
+  const slots = limits.flatMap(({ key, max }) => (max === undefined ? [] : key)) as Name[];
+  const token = (run.token + 1) as Token;
+  const started = (at: Date): RunEvent => {
+    const until = new Date(at.getTime() + wanted.lease);
+    const lease = { worker: wanted.worker, token, until, ...(slots.length > 0 ? { slots } : {}) };
+    return { type: "run.started", at, lease, attempt, steps };
+  };
+  let claimed: Run | undefined;
+  try {
+    const [placed] = await bus.log.append({
+      events: [tell(run, started(new Date(0)))],
+      guards: limits.flatMap((limit) => guardsOf(limit, run, now)),
+      statements: (_, placedAt) => {
+        const at = time.of(placedAt);
+        claimed = apply(run, started(at));
+        return [
+          queries.claimRun(run.id, run.revision, rowOf(claimed, first), now),
+          ...slots.map((key) => queries.takeSlot(key, run.id, token, at)),
+        ];
+      },
+    });
+    return new Lease(claimed as RunOf<"running">, first, placed!.n!);
+  } catch (error) {
+    if (isStale(error) || isGuardFailed(error)) return undefined;
+    throw error;
+  }
+}
+
+/** What becomes of a run that cannot be claimed any more, unless it is something else by now. */
+async function instead(
+  { read, asOf }: Try,
+  event: Decision["events"][number]["event"],
+  context: Context,
+): Promise<void> {
+  const isSame = ({ run }: ReadRun) =>
+    run.revision === read.run.revision && !(run.status === "running" && run.lease.until > asOf);
+  await changeRun(
+    read.run.id,
+    (current) =>
+      isSame(current)
+        ? { events: [{ event }], statements: () => [queries.requireDue(read.run.id, context.time.now)] }
+        : undefined,
+    context,
+  );
+}
+
+function exhausted(run: Run) {
+  const last =
+    run.status === "running" ? `; the last worker, ${run.lease.worker}, was not heard of again` : "";
+  return {
+    name: "AttemptsExhausted",
+    message: `it was claimed ${run.attempts} times without remembering a step${last}. Find out why, then resume it`,
+    code: "attempts_exhausted" satisfies ParkReason,
+    retryable: false,
+  };
+}
+
+interface Limited {
+  key: string;
+  max?: number;
+  rate?: { count: number; per: number };
+}
+
+function limitsOf(run: Run, flow: ReadonlyMap<string, FlowLimitRow>): Limited[] {
+  const shared = [`queue:${run.queue}`, `agent:${run.name}`].flatMap((key) => {
+    const { concurrency: max, rate } = flow.get(key) ?? {};
+    return { key, ...(max === undefined ? {} : { max }), ...(rate ? { rate } : {}) };
+  });
+  return [
+    ...shared.filter(({ max, rate }) => max !== undefined || rate),
+    ...run.limits.map(({ key, max }) => ({ key, max })),
+  ];
+}
+
+/** K4. Room first: a start is not taken out of a bucket for nothing. */
+function guardsOf({ key, max, rate }: Limited, run: Run, now: Date | null): Statement[] {
+  return [
+    ...(max === undefined ? [] : [queries.hasRoom(key, run.id, max)]),
+    ...(rate ? [queries.takeStart(key, rate, now)] : []),
+  ];
+}
+
+function isGuardFailed(error: unknown): boolean {
+  return error instanceof EventBusError && error.code === "event_bus.guard_failed";
+}

@@ -1,0 +1,89 @@
+import { SentientError } from "@sentient/db-pool";
+import { z } from "zod";
+
+export type StateErrorCode =
+  // what is asked for cannot be
+  | "state.bad_option"
+  | "state.bad_change"
+  | "state.not_found"
+  | "state.illegal_transition"
+  | "state.revision_mismatch"
+  | "state.run_conflict"
+  | "state.queue_full"
+  // who advances a run
+  | "state.lease_lost"
+  | "state.journal_mismatch"
+  | "state.step_exists"
+  | "state.nothing_to_wait_for"
+  | "state.busy"
+  // signals and questions
+  | "state.not_open"
+  | "state.invalid_answer"
+  // looking back
+  | "state.position_ahead"
+  | "state.details_removed"
+  | "state.bad_export"
+  // it is over
+  | "state.closed";
+
+interface StateErrorInit {
+  code: StateErrorCode;
+  message: string;
+  retryable?: boolean;
+  outcome?: "not_applied" | "unknown";
+  cause?: unknown;
+  /** What a program may want to know: the run, what it is, what was expected. */
+  details?: Record<string, unknown>;
+}
+
+/** Whatever goes wrong with a run and what is known of it. */
+export class StateError extends SentientError<StateErrorCode> {
+  declare readonly details?: Record<string, unknown>;
+
+  constructor({ details, ...init }: StateErrorInit) {
+    super(init);
+    if (details) this.details = details;
+  }
+
+  override get name(): string {
+    return "StateError";
+  }
+
+  override toJSON(): Record<string, unknown> {
+    return { ...super.toJSON(), ...(this.details ? { details: this.details } : {}) };
+  }
+}
+
+export function notFoundError(what: string, id: string): StateError {
+  return new StateError({
+    code: "state.not_found",
+    message: `there is no ${what} ${id} in this database`,
+    details: { [what]: id },
+  });
+}
+
+export function leaseLostError(run: string, token: number): StateError {
+  return new StateError({
+    code: "state.lease_lost",
+    message: `lease ${token} of the run ${run} has moved on: whoever holds the next one goes on, and nothing of this change was committed`,
+    details: { run, token },
+  });
+}
+
+/**
+ * An option as its schema says it.
+ *
+ * @throws `state.bad_option`, naming the field
+ */
+export function checked<S extends z.ZodType>(schema: S, value: unknown, what: string): z.output<S> {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const said = parsed.error.issues.map(({ path, message }) =>
+    path.length > 0 ? `${path.map(String).join(".")}: ${message}` : message,
+  );
+  throw new StateError({
+    code: "state.bad_option",
+    message: `${what}: ${said.join("; ")}`,
+    details: { issues: said },
+  });
+}

@@ -1,0 +1,102 @@
+// Journal. Owns: what a run remembers of its steps.
+// J1. A step that a run remembers is the one that counts at a point of its history: what was done before a restore to an earlier
+//     point does not, and a fork remembers what its parent did up to where they part.
+// J2. A step of the same key is the same step: another name or input means that the code has changed, and the run is parked
+//     with both, rather than going on from something that never was.
+
+import type { Database } from "@sentient/db-pool";
+import { stepTable, type Json, type Step as StoredStep } from "@sentient/schema";
+import { readContents } from "./blobs.ts";
+import { commit, type Tools } from "./commit.ts";
+import { requireRun } from "./changing.ts";
+import { StateError } from "./errors.ts";
+import type { Lease } from "./lease.ts";
+import * as queries from "./queries.ts";
+import type { Run } from "./run.ts";
+
+type Without<T, K extends string> = T extends unknown ? Omit<T, K> : never;
+
+/** What is remembered of a step, as a union by its status. */
+export type Step = { key: string } & (
+  | (Without<Extract<StoredStep, { status: "completed" }>, "id"> & { result: Json })
+  | Without<Extract<StoredStep, { status: "failed" | "started" | "retrying" }>, "id">
+);
+
+/** By key. */
+export type Journal = ReadonlyMap<string, Step>;
+
+/** Up to which of its events a run is asked about; all of it if undefined. */
+export type UpTo = number | undefined;
+
+/** J1. @throws `state.not_found` */
+export async function readJournal(run: string, upTo: UpTo, db: Database): Promise<Map<string, Step>> {
+  const rows: StoredStep[] = [];
+  for (let { run: at } = await requireRun(run, { db }), n = upTo; ;) {
+    const counts = inHistory(at, n);
+    const own = (await db.query(queries.readSteps(at.id))).map(stepTable.parse);
+    rows.unshift(...own.filter((step) => counts(step.n)));
+    if (!at.forkOf) break;
+    n = at.forkOf.n;
+    at = (await requireRun(at.forkOf.run, { db })).run;
+  }
+  const hashes = rows.flatMap((row) => (row.status === "stored" ? row.blob : []));
+  const contents = await readContents(db, hashes);
+  return new Map(rows.map((row) => [row.id[2], stepOf(row, contents)]));
+}
+
+/** Whether what one of its events told of still counts after `upTo`. */
+export function inHistory({ restores = [] }: Pick<Run, "restores">, upTo: UpTo): (n: number) => boolean {
+  const end = upTo ?? Number.MAX_SAFE_INTEGER;
+  const cuts = restores.filter(({ at }) => at <= end);
+  return (n) => n <= end && !cuts.some(({ at, to }) => n > to && n < at);
+}
+
+function stepOf(row: StoredStep, contents: ReadonlyMap<string, string>): Step {
+  const { id, ...rest } = row;
+  const [run, , key] = id;
+  if (rest.status !== "stored") return { key, ...rest };
+  const { blob, ...core } = rest;
+  const text = contents.get(blob);
+  if (text === undefined)
+    throw new StateError({
+      code: "state.details_removed",
+      message: `the result of the step ${key} of the run ${run} is gone: its details were kept for a time and then removed`,
+      details: { run, key },
+    });
+  return { key, ...core, status: "completed", result: JSON.parse(text) as Json };
+}
+
+/** What a step is in the code that runs now. */
+export interface Attempted {
+  name: string;
+  inputHash?: string;
+}
+
+/**
+ * J2. Parks the run if it is another step than the one remembered.
+ *
+ * @throws `state.journal_mismatch` with `details: { recorded, attempted }`, after which the lease is over
+ */
+export async function requireSame(
+  lease: Lease,
+  step: Step,
+  attempted: Attempted,
+  tools: Tools,
+): Promise<void> {
+  const { name, inputHash } = step;
+  const isSame =
+    name === attempted.name &&
+    (inputHash === undefined || attempted.inputHash === undefined || inputHash === attempted.inputHash);
+  if (isSame) return;
+  const { id: run, version } = lease.run;
+  const recorded = { name, ...(inputHash === undefined ? {} : { inputHash }) };
+  const what = name === attempted.name ? "with another input" : `as ${attempted.name}`;
+  const message = `the step ${step.key} is remembered as ${name}, and is now called ${what}: the code of version ${version} has changed under the run ${run}`;
+  const problem = { name: "JournalMismatch", code: "journal_mismatch", message, retryable: false };
+  await commit(lease, { then: { park: { reason: "journal_mismatch", problem } } }, tools);
+  throw new StateError({
+    code: "state.journal_mismatch",
+    message: `${message}. The run is parked; put the code back, give it a new version, or fork the run before that step`,
+    details: { run, key: step.key, recorded, attempted },
+  });
+}

@@ -1,0 +1,61 @@
+// Leases. Owns: what a worker knows of a run it holds.
+
+import type { Run as StoredRun, Token } from "@sentient/schema";
+import type { Document } from "./document.ts";
+import { leaseLostError } from "./errors.ts";
+import type { RunOf } from "./run.ts";
+
+/** A worker's right to advance a run, as of a token; got from `claim`, and an argument of every commit. */
+export class Lease {
+  /** As it was when it was last read or written here. */
+  run: RunOf<"running">;
+  /** The position of the run's first event. */
+  readonly first: number;
+  readonly token: Token;
+  /** How many events the run has, as far as is known: whoever appends to it meanwhile is noticed by that. */
+  n: number;
+  /** How many steps it remembers. */
+  steps: number;
+  /** Keys of steps that were begun and have no result. */
+  readonly begun = new Set<string>();
+  /** Once it was asked for. */
+  document: Promise<Document> | undefined;
+  /** Changes of the state come one after the other: each is told apart from the one before. */
+  turn: Promise<unknown> = Promise.resolve();
+  readonly #over = new AbortController();
+
+  /** @internal */
+  constructor(run: RunOf<"running">, first: number, n: number) {
+    this.run = run;
+    this.first = first;
+    this.token = run.lease.token;
+    this.n = n;
+    this.steps = run.steps;
+  }
+
+  /** Aborts once it is given back, or was lost. */
+  get over(): AbortSignal {
+    return this.#over.signal;
+  }
+
+  /** How often the run was put back. */
+  get era(): number {
+    return this.run.restores?.length ?? 0;
+  }
+
+  end(): void {
+    this.#over.abort();
+  }
+
+  /** @throws `state.lease_lost` */
+  requireHeld(): void {
+    if (this.over.aborted) throw leaseLostError(this.run.id, this.token);
+  }
+
+  lost(): Error {
+    this.end();
+    return leaseLostError(this.run.id, this.token);
+  }
+}
+
+export type Asked = NonNullable<StoredRun["asked"]>;

@@ -1,0 +1,57 @@
+// Runs as one is handed them, and their rows.
+
+import { RecordId } from "@sentient/db-pool";
+import { runTable, type Run as StoredRun } from "@sentient/schema";
+
+type Without<T, K extends string> = T extends unknown ? Omit<T, K> : never;
+
+/** One durable execution, as a union by its status. */
+export type Run = Without<StoredRun, "seek">;
+export type RunOf<Status extends Run["status"]> = Extract<Run, { status: Status }>;
+
+export const runId = (run: string): RecordId<"run"> => new RecordId("run", run);
+
+/** What a worker has to be able to serve to claim a run: its queue, name and version. None of them holds a `/`. */
+export const laneOf = ({ queue, name, version }: { queue: string; name: string; version: string }): string =>
+  `${queue}/${name}/${version}`;
+
+/** Where indexes look for it. What is over, paused or parked nobody claims. */
+function seekOf(run: Run, first: number): StoredRun["seek"] {
+  const tree = run.root === run.id ? {} : { tree: run.root };
+  return { newest: -first, ...tree, ...claimable(run), ...("endedAt" in run ? { over: run.endedAt } : {}) };
+}
+
+function claimable(run: Run): Partial<StoredRun["seek"]> {
+  switch (run.status) {
+    case "queued":
+      return run.availableAt > run.updatedAt
+        ? { due: laneOf(run), dueAt: run.availableAt }
+        : { ready: laneOf(run), rank: -run.priority, since: run.availableAt };
+    case "running":
+      return { due: laneOf(run), dueAt: run.lease.until };
+    case "waiting": {
+      const times = [run.wakeAt, run.deadline].filter((at) => at instanceof Date);
+      return times.length === 0
+        ? {}
+        : { due: laneOf(run), dueAt: new Date(Math.min(...times.map((at) => at.getTime()))) };
+    }
+    default:
+      return {};
+  }
+}
+
+/** What to write for a run; `first` is the position of its first event. */
+export function rowOf(run: Run, first: number): Record<string, unknown> {
+  return runTable.serialise({ ...run, seek: seekOf(run, first) } as StoredRun);
+}
+
+export interface ReadRun {
+  run: Run;
+  /** The position of its first event. */
+  first: number;
+}
+
+export function readRun(row: unknown): ReadRun {
+  const { seek, ...run } = runTable.parse(row);
+  return { run: run as Run, first: -seek.newest };
+}
