@@ -1,6 +1,6 @@
 // The runtime's own nouns: code, migrations, database and JSON Schema say the same.
 
-import { surql, type Database, type RecordId } from "@sentient/db-pool";
+import { ident, RecordId, surql, type Database } from "@sentient/db-pool";
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
 import {
@@ -20,10 +20,12 @@ import {
   runtimeMigrations,
   runtimeTables,
   runTable,
+  Wait,
+  type AnyTable,
   type Noun,
 } from "../src/index.ts";
 import { freshDatabase, freshFolder } from "./support/migrate.ts";
-import { samples } from "./support/runtime-values.ts";
+import { eventSamples, samples } from "./support/runtime-values.ts";
 
 const nouns = Object.keys(samples) as Noun[];
 
@@ -34,8 +36,18 @@ async function migrated(url = "mem://"): Promise<Database> {
 }
 
 async function keep(db: Database, noun: Noun, value: object): Promise<unknown> {
-  const { id, ...content } = samples[noun].table.serialise(value as never) as { id: RecordId };
-  return db.query(surql`CREATE ONLY ${id} CONTENT ${content}`);
+  return insert(db, samples[noun].table, samples[noun].table.serialise(value as never));
+}
+
+/** Writes a row that nobody has checked, and answers it. */
+async function insert(db: Database, table: AnyTable, row: object): Promise<unknown> {
+  const what = isEdges(table) ? surql`RELATION INTO` : surql`INTO`;
+  const [kept] = await db.query(surql<unknown[]>`INSERT ${what} ${ident(table.name)} ${row}`);
+  return kept;
+}
+
+function isEdges({ definition }: AnyTable): boolean {
+  return definition.clause.startsWith("TYPE RELATION");
 }
 
 test("the migrations are what the tables in code ask for", async () => {
@@ -78,36 +90,70 @@ describe.each(nouns)("%s", (noun) => {
 
   test("lets no field go missing, and takes no other", async () => {
     const db = await migrated();
-    const { id, ...content } = table.serialise(values[0] as never) as { id: RecordId };
-    const required = Object.keys(content).filter(
-      (key) => !z.safeEncode(schema, without(values[0]!, key)).success,
-    );
-    for (const key of required) {
-      expect(() => table.serialise(without(values[0]!, key) as never), key).toThrow(
-        expect.objectContaining({ code: "schema.invalid_value" }),
-      );
+    for (const value of values) {
+      const row = table.serialise(value as never);
+      const required = Object.keys(value).filter((key) => !z.safeEncode(schema, without(value, key)).success);
+      expect(required).not.toEqual([]);
+      for (const key of required) {
+        expect(() => table.serialise(without(value, key) as never), key).toThrow(
+          expect.objectContaining({ code: "schema.invalid_value" }),
+        );
+        expect(() => table.parse(without(row, key in row ? key : "id")), key).toThrow(
+          expect.objectContaining({ code: "schema.invalid_row" }),
+        );
+      }
+      expect(table.serialise({ ...value, surprise: 1 } as never)).toStrictEqual(row);
+      if (table.definition.clause.includes("SCHEMALESS")) continue;
+      await expect(insert(db, table, { ...row, surprise: 1 })).rejects.toMatchObject({
+        code: "db.invalid_field",
+      });
     }
-    if (table.definition.clause.includes("SCHEMALESS")) return;
-    await expect(db.query(surql`CREATE ${id} CONTENT ${{ ...content, surprise: 1 }}`)).rejects.toMatchObject({
-      code: "db.invalid_field",
-    });
   });
 
   test("is described for other languages", () => {
     const description = jsonSchemas()[noun];
     const read = z.fromJSONSchema(description);
-    for (const value of values)
-      expect(
-        read.safeParse(JSON.parse(JSON.stringify(value, bytesAsText))).success,
-        JSON.stringify(value),
-      ).toBe(true);
+    for (const value of values) {
+      const json = asJson(value);
+      expect(read.safeParse(json).success, JSON.stringify(value)).toBe(true);
+      expect(read.safeParse({ ...json, surprise: 1 }).success).toBe(false);
+    }
     expect(read.safeParse({}).success).toBe(false);
     expect(description.$id).toBe(`https://sentient.dev/schema/${noun}.json`);
   });
 });
 
+describe.each(nouns.filter((noun) => isEdges(samples[noun].table)))("an edge %s", (noun) => {
+  const { table, values } = samples[noun];
+  const row = table.serialise(values[0] as never);
+
+  test.each(["in", "out"])("has its end %s, and there no record of another table", async (end) => {
+    const db = await migrated();
+    await expect(insert(db, table, without(row, end))).rejects.toMatchObject({
+      code: "db.engine",
+      message: expect.stringContaining(`'${end}' is: NONE`) as unknown,
+    });
+    await expect(insert(db, table, { ...row, [end]: new RecordId("agent", "a") })).rejects.toMatchObject({
+      code: "db.invalid_field",
+      message: expect.stringContaining(`\`${end}\``) as unknown,
+    });
+    expect(z.fromJSONSchema(jsonSchemas()[noun]).safeParse(without(asJson(values[0]!), end)).success).toBe(
+      false,
+    );
+  });
+
+  test("leaves its id to the database, and its ends need not be there", async () => {
+    const kept = table.parse(await keep(await migrated(), noun, without(values[0]!, "id")));
+    expect(kept).toStrictEqual({ ...values[0], id: expect.any(RecordId) as unknown });
+  });
+});
+
 function without(value: object, key: string): object {
   return Object.fromEntries(Object.entries(value).filter(([name]) => name !== key));
+}
+
+function asJson(value: object): object {
+  return JSON.parse(JSON.stringify(value, bytesAsText)) as object;
 }
 
 function bytesAsText(_key: string, value: unknown): unknown {
@@ -163,10 +209,29 @@ describe("a run", () => {
 
   test("at the limits is kept", async () => {
     const db = await migrated();
-    for (const input of [nested(64), "x".repeat(1024 * 1024 - 2)]) {
-      const value = { ...queued, id: `run-${String(input).length}`, input };
+    for (const [i, input] of [nested(64), "x".repeat(1024 * 1024 - 2)].entries()) {
+      const value = { ...queued, id: `run-${i}`, input, seek: { newest: -i } };
       expect(runTable.parse(await keep(db, "run", value))).toStrictEqual(value);
     }
+  });
+
+  test.each([
+    ["byName", { status: "paused", pausedBy: "ada" }],
+    ["byStatus", { name: "another" }],
+  ])("shares its place in %s with no other", async (index, change) => {
+    const db = await migrated();
+    await keep(db, "run", queued!);
+    await expect(keep(db, "run", { ...queued, id: "another", ...change })).rejects.toMatchObject({
+      code: "db.unique",
+      message: expect.stringContaining(`\`${index}\``) as unknown,
+    });
+  });
+
+  test("is kept with every kind of wait", () => {
+    const waits = samples.run.values.flatMap((value) => (value as { waitingFor?: Wait[] }).waitingFor ?? []);
+    expect(new Set(waits.map((wait) => wait.for))).toEqual(
+      new Set(Wait.options.map((option) => option.shape.for.value)),
+    );
   });
 
   test("that was kept under a wider limit can still be read", async () => {
@@ -200,6 +265,11 @@ describe("an event", () => {
     expect(readEvent(started!)).toMatchObject({ opaque: false, type: "run.started", data: { attempt: 1 } });
   });
 
+  test.each(EVENT_TYPES)("of type %s is known by its data", (type) => {
+    for (const data of eventSamples[type])
+      expect(readEvent({ ...started!, type, data })).toMatchObject({ opaque: false, type, data });
+  });
+
   test.each([
     ["a user's own type", () => placed!],
     ["a type of a newer release", () => ({ ...started!, type: "run.teleported" })],
@@ -210,12 +280,11 @@ describe("an event", () => {
   });
 
   test("keeps what a newer release adds to its data", () => {
-    expect(readEvent({ ...started!, data: { worker: "w", attempt: 1, zone: "b" } }).data).toMatchObject({
-      zone: "b",
-    });
+    const data = { worker: "w", token: 0, attempt: 1, zone: "b" };
+    expect(readEvent({ ...started!, data })).toMatchObject({ opaque: false, data });
   });
 
   test("has a type that is noun.past", () => {
-    for (const type of EVENT_TYPES) expect(type).toMatch(/^[a-z]+\.[a-z]+(?:ed|ing)$/);
+    for (const type of EVENT_TYPES) expect(type).toMatch(/^[a-z]+\.(?:[a-z]+(?:ed|ing)|withdrawn)$/);
   });
 });
