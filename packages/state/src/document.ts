@@ -12,7 +12,7 @@ import {
   type Json,
   type Patch,
 } from "@sentient/schema";
-import { applyPatch, compare, type Operation } from "fast-json-patch";
+import jsonPatch, { type Operation } from "fast-json-patch"; // CommonJS: Node finds no names in it
 import { INLINE_BYTES, type Content } from "./blobs.ts";
 import { StateError } from "./errors.ts";
 
@@ -81,7 +81,7 @@ export function opsBetween(before: Json, after: Json): Json {
   const isSame = (one: unknown) => typeof one === "object" && one !== null;
   if (!isSame(before) || !isSame(after) || Array.isArray(before) !== Array.isArray(after))
     return [{ op: "replace", path: "", value: after }];
-  return compare(before as object, after as object) as unknown as Json;
+  return jsonPatch.compare(before as object, after as object) as unknown as Json;
 }
 
 /**
@@ -101,7 +101,7 @@ function after(before: Document, patch: Patch, contents: ReadonlyMap<string, str
     if (before.snapshot === 0) throw removedError(patch.id[0]);
     const [size, patches] = [canonicalJson(patch.ops).length, before.patches + 1];
     // eslint-disable-next-line unicorn/prefer-structured-clone
-    const state = applyPatch(
+    const state = jsonPatch.applyPatch(
       structuredClone(before.state),
       patch.ops as unknown as Operation[],
       true,
