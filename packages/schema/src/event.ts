@@ -21,7 +21,7 @@ export const eventData = {
   }),
   "run.paused": z.looseObject({ by: z.string(), reason: z.string().optional() }),
   /** It goes on: what it waited for has come, or somebody said so. */
-  "run.resumed": z.looseObject({ by: z.string().optional(), at: StepKey.optional() }),
+  "run.resumed": z.looseObject({ by: z.string().optional(), key: StepKey.optional() }),
   "pause.requested": z.looseObject({ by: z.string(), reason: z.string().optional() }),
   "cancel.requested": z.looseObject({ by: z.string(), reason: z.string().optional() }),
   "run.parked": z.looseObject({ reason: ParkReason, problem: Failure }),

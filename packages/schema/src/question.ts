@@ -1,11 +1,14 @@
 import { z } from "zod";
-import { RunId, StepKey } from "./ids.ts";
+import { Position, RunId, StepKey } from "./ids.ts";
 import { index } from "./index-kinds.ts";
 import { jsonText } from "./json.ts";
 import { defineTable } from "./table.ts";
 
 const core = {
   id: z.tuple([RunId, StepKey]),
+  /** Which of its run's events told that it was asked, and where in the log: the order of questions. */
+  n: z.int().min(1),
+  position: Position,
   text: z.string().min(1).max(16_384),
   /** JSON Schema of the answer. */
   schema: jsonText("eventBytes").optional(),
@@ -34,6 +37,9 @@ export type Question = z.infer<typeof Question>;
 export const questionTable = defineTable({
   name: "question",
   schema: Question,
-  indexes: { open: index("status", "assignee") },
+  indexes: {
+    byStatus: index("status", "position"),
+    byAssignee: index("assignee", "status", "position"),
+  },
   comment: "something a run asks a person",
 });

@@ -127,6 +127,8 @@ const core = {
   asked: Asked.optional(),
   /** Whether it has something to undo when it is cancelled. */
   compensates: z.boolean().optional(),
+  /** Whether it ever asked anything: what is open when it ends is withdrawn. */
+  hasQuestions: z.boolean().optional(),
   /** By which of its events it was put back, and after which: what lies between does not count any more. */
   restores: z
     .array(z.object({ at: z.int().min(1), to: z.int().min(0) }))

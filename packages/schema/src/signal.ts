@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { Name, RunId, StepKey } from "./ids.ts";
+import { unique } from "./index-kinds.ts";
 import { jsonText } from "./json.ts";
 import { defineTable } from "./table.ts";
 
@@ -13,6 +14,8 @@ export const Signal = z.object({
   sentAt: z.date(),
   /** The step that took it. */
   takenBy: StepKey.optional(),
+  /** `run/name`, as long as nobody has taken it: where it is looked for. */
+  untaken: z.string().optional(),
 });
 export type Signal = z.infer<typeof Signal>;
 
@@ -20,5 +23,6 @@ export const signalTable = defineTable({
   name: "signal",
   schema: Signal,
   types: false,
+  indexes: { untaken: unique("untaken", "id") },
   comment: "a message to a run from outside",
 });

@@ -95,7 +95,7 @@ const step = {
   startedAt: at,
   endedAt: at,
 };
-const question = { id: ["run-1", "main/approve#1"], text: "May I?", askedAt: at };
+const question = { id: ["run-1", "main/approve#1"], n: 4, position: 17, text: "May I?", askedAt: at };
 const chunk = { attempt: 1, at };
 const event = {
   eventId: "e-1",
@@ -118,7 +118,7 @@ export const eventSamples: Record<EventType, Json[]> = {
     { for: [{ for: "timer", at: "main/nap#1" }], wakeAt: at.toISOString() },
   ],
   "run.paused": [{ by: "ada" }, { by: "ada", reason: "lunch" }],
-  "run.resumed": [{}, { by: "ada" }, { at: "main/go#1" }],
+  "run.resumed": [{}, { by: "ada" }, { key: "main/go#1" }],
   "pause.requested": [{ by: "ada" }, { by: "ada", reason: "lunch" }],
   "cancel.requested": [{ by: "ada" }, { by: "ada", reason: "no need" }],
   "run.parked": [{ reason: "no_worker", problem: failure }],
@@ -210,6 +210,7 @@ export const samples: Record<Noun, Sample> = {
         startedAt: at,
         lease: { worker: "w-1", token: 2, until: at, slots: ["queue:default", "customer-7"] },
         compensates: true,
+        hasQuestions: true,
         restores: [{ at: 9, to: 4 }],
         asked: { what: "cancel", by: "ada", at },
       },
@@ -356,7 +357,7 @@ export const samples: Record<Noun, Sample> = {
     schema: Signal,
     table: signalTable,
     values: [
-      { id: ["run-1", 1], name: "go", data: { fast: true }, sentAt: at },
+      { id: ["run-1", 1], name: "go", data: { fast: true }, sentAt: at, untaken: "run-1/go" },
       { id: ["run-1", 2], name: "go", data: "x", source: "ada", sentAt: at, takenBy: "main/go#1" },
     ],
   },
