@@ -21,6 +21,7 @@ import { textOf } from "./change.ts";
 import type { Context } from "./changing.ts";
 import { requireRun } from "./changing.ts";
 import { thrownBy } from "./commit.ts";
+import type { Depth } from "./depth.ts";
 import { checked, leaseLostError, StateError } from "./errors.ts";
 import type { Lease } from "./lease.ts";
 import * as queries from "./queries.ts";
@@ -95,7 +96,7 @@ export interface Started {
 }
 
 /** @throws `state.run_conflict`, `state.queue_full`, `state.not_found` for a parent, `state.lease_lost`, `state.bad_option`, `schema.limit` */
-export async function start(options: StartOptions, context: Context): Promise<Started> {
+export async function start(options: StartOptions, context: Context, depth: Depth): Promise<Started> {
   const { id, key, lease, ...wanted } = checked(Options, options, "a start");
   const inputText = textOf(wanted.input, "the input");
   requireWithin("payloadBytes", Buffer.byteLength(inputText), "the input");
@@ -105,6 +106,7 @@ export async function start(options: StartOptions, context: Context): Promise<St
   const { bus, time } = context;
   let started: Run | undefined;
   try {
+    if (!parent) await depth.add(); // what a run waits for must not be kept from it
     await bus.log.append({
       events: [
         {
@@ -126,9 +128,16 @@ export async function start(options: StartOptions, context: Context): Promise<St
     return { run: started!, existed: false };
   } catch (error) {
     if (lease && thrownBy(error) === queries.THROWN.stale) throw leaseLostError(lease.run.id, lease.token);
-    if (!(error instanceof DbError && error.code === "db.already_exists")) throw error;
+    if (!isThereAlready(error) && !(isFull(error) && (await isThere(run, context)))) throw error;
     return { run: await requireSame(draft, context), existed: true };
   }
+}
+
+const isThereAlready = (error: unknown) => error instanceof DbError && error.code === "db.already_exists";
+const isFull = (error: unknown) => error instanceof StateError && error.code === "state.queue_full";
+
+async function isThere(run: string, { db }: Context): Promise<boolean> {
+  return (await db.query(queries.readToken(run))) !== undefined;
 }
 
 type Wanted = Omit<z.output<typeof Options>, "id" | "key" | "lease">;

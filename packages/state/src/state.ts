@@ -6,6 +6,7 @@ import { requireRun, type Context } from "./changing.ts";
 import { claim, type ClaimOptions } from "./claim.ts";
 import { commit, type Committed, type Tools } from "./commit.ts";
 import { cancel, pause, resume, type CancelOptions, type ControlOptions } from "./control.ts";
+import { Depth } from "./depth.ts";
 import type { Document } from "./document.ts";
 import { readDocument } from "./documents.ts";
 import { checked } from "./errors.ts";
@@ -31,10 +32,12 @@ export interface StateOptions {
 export class State {
   readonly #context: Context;
   readonly #tools: Tools;
+  readonly #depth: Depth;
 
   /** @internal */
   constructor(context: Context) {
     this.#context = context;
+    this.#depth = new Depth(context.db);
     this.#tools = { ...context, documentOf: (lease) => this.#documentOf(lease) };
   }
 
@@ -46,7 +49,7 @@ export class State {
    * @example const { run } = await state.start({ name: "research", input: { question: "why?" }, key: "order-17" });
    */
   start(options: StartOptions): Promise<Started> {
-    return start(options, this.#context);
+    return start(options, this.#context, this.#depth);
   }
 
   /**
