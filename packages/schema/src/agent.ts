@@ -24,6 +24,6 @@ export type Agent = z.infer<typeof Agent>;
 export const agentTable = defineTable({
   name: "agent",
   schema: Agent,
-  indexes: { byCapability: index("capabilities") },
+  indexes: { byCapability: index("capabilities"), paused: index("pausedAt") },
   comment: "a named, versioned description in code of who does tasks",
 });

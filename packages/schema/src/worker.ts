@@ -10,8 +10,10 @@ export const Worker = z.object({
   /** Of this library. */
   release: z.string().max(64),
   queues: z.array(Name).max(256),
-  /** What it can do: `name@version` of its agents and workflows. */
+  /** `name@version` of its agents and workflows. */
   serves: z.array(z.string().max(260)).max(1_000),
+  /** What it can do; everything if left out. */
+  capabilities: z.array(Name).max(64).optional(),
   slots: z.int().min(0),
   running: z.int().min(0),
   startedAt: z.date(),
