@@ -54,6 +54,7 @@ export const rowOf = (db: Database, name: string, partition = 0): Promise<Partit
 /** Waits until a consumer has saved that it has come to a position. */
 export const untilAt = (db: Database, name: string, position: number): Promise<unknown> =>
   until(async () => (await rowOf(db, name)).position === position, {
+    deadline: 60_000,
     what: `${name} to be at ${position}`,
   });
 
