@@ -10,6 +10,8 @@ export interface Gate {
   db: Database;
   /** Every call that came, its statements joined. */
   readonly calls: string[];
+  /** How many of them have no answer yet. */
+  readonly unanswered: number;
   /** Calls wait from now on. */
   hold(): void;
   release(): void;
@@ -23,12 +25,18 @@ export function gateOf(db: Database): Gate {
   let opened = Promise.resolve();
   let open = () => {};
   let keeper: Gatekeeper | undefined;
+  let unanswered = 0;
   const guarded = (call: Call) => async (asked: Statement | Statement[], options: unknown) => {
     const texts = (Array.isArray(asked) ? asked : [asked]).map((statement) => statement.text);
     calls.push(texts.join(";\n"));
-    await opened;
-    const go = () => (db[call] as (...args: unknown[]) => Promise<unknown>).call(db, asked, options);
-    return keeper ? keeper(go, call, texts) : go();
+    unanswered++;
+    try {
+      await opened;
+      const go = () => (db[call] as (...args: unknown[]) => Promise<unknown>).call(db, asked, options);
+      return await (keeper ? keeper(go, call, texts) : go());
+    } finally {
+      unanswered--;
+    }
   };
   const replaced: Record<string, unknown> = { query: guarded("query"), transaction: guarded("transaction") };
   return {
@@ -40,6 +48,9 @@ export function gateOf(db: Database): Gate {
       },
     }),
     calls,
+    get unanswered() {
+      return unanswered;
+    },
     hold: () => void ({ promise: opened, resolve: open } = Promise.withResolvers<void>()),
     release: () => open(),
     keep: (next) => void (keeper = next),

@@ -16,16 +16,20 @@ export interface TrimOrders {
   torn?: boolean;
 }
 
+/** What a process may take to begin, publish and trim. */
+const START_MS = 60_000;
+
 /** A process that trims, and is killed where it stops. */
 export async function trimKilled(orders: TrimOrders): Promise<void> {
   await using child = trimmer(orders);
-  await child.message((message) => message.stopped === true);
+  await child.message((message) => message.stopped === true, START_MS);
 }
 
 /** A process that trims to the end. */
 export async function trimUndisturbed(orders: TrimOrders): Promise<Trimmed> {
   await using child = trimmer(orders);
-  const { trimmed } = await child.message<{ trimmed: Trimmed }>((message) => message.trimmed !== undefined);
+  const isDone = (message: object) => "trimmed" in message;
+  const { trimmed } = await child.message<{ trimmed: Trimmed }>(isDone, START_MS);
   expect(await child.exited).toMatchObject({ code: 0 });
   return trimmed;
 }
