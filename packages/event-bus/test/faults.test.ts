@@ -267,7 +267,6 @@ describe("an event reaches who follows", () => {
 
   test.each<Hearing>(["heard", "never heard", "heard twice", "heard late"])(
     "in order and once when the bell is %s, and within a tick",
-    { timeout: 60_000 },
     async (hearing) => {
       const random = seeded();
       console.log(`SEED=${random.seed}`);

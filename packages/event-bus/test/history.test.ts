@@ -260,7 +260,7 @@ test("a replay that makes no sense is refused by its promise", async () => {
 });
 
 describe("what it costs", () => {
-  test("does not grow with the log", { timeout: 60_000 }, async () => {
+  test("does not grow with the log", async () => {
     const db = await freshDatabase();
     const gate = gateOf(db);
     const bus = busOn(gate.db);

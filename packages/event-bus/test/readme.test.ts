@@ -58,7 +58,7 @@ async function terminals(follow: string) {
     ),
   ];
   const reaches = (count: number) =>
-    until(() => heard().length >= count, { deadline: 60_000, what: `${count} numbers` });
+    until(() => heard().length >= count, { deadline: 120_000, what: `${count} numbers` });
   const sum = async () => {
     await using db = await openDatabase({ url: `ws://127.0.0.1:${env.PORT}`, token: env.TOKEN });
     return db.query(surql<{ total: number; count: number }>`SELECT * FROM ONLY sum:all`);
@@ -78,12 +78,12 @@ async function requireAddedUp(file: string, kill: (terminals: Terminals) => Prom
 
 test(
   "two processes: kill either, start it again, and nothing is lost or added twice",
-  { timeout: 120_000 },
+  { timeout: 300_000 },
   async () => {
     await requireAddedUp("follow.ts", async ({ publish, follow, reaches }) => {
       const publisher = publish();
       await until(() => publisher.stdout.includes("told 1\n"), {
-        deadline: 30_000,
+        deadline: 60_000,
         what: "the first number",
       });
       const follower = follow();
@@ -101,7 +101,7 @@ test(
 
 test(
   "control: with the sum and the place in transactions of their own it does not add up",
-  { timeout: 120_000 },
+  { timeout: 300_000 },
   async () => {
     const once = `await db.query(add);
   if (event.data === 5 && (await bus.history({ types: "it.died" })).events.length === 0) {
@@ -116,7 +116,7 @@ test(
       requireAddedUp("apart.ts", async ({ publish, follow, reaches }) => {
         const publisher = publish();
         await until(() => publisher.stdout.includes("told 1\n"), {
-          deadline: 30_000,
+          deadline: 60_000,
           what: "the first number",
         });
         await follow().exited;
