@@ -9,14 +9,16 @@ import type { Statement } from "@sentient/db-pool";
 import { EventBusError } from "@sentient/event-bus";
 import { Name, WorkerId, Version, type ParkReason, type Token } from "@sentient/schema";
 import { z } from "zod";
+import { findCandidates, lanesOf } from "./candidates.ts";
 import { changeRun, type Context, type Decision } from "./changing.ts";
 import { isStale } from "./commit.ts";
 import { checked } from "./errors.ts";
 import { Lease } from "./lease.ts";
-import * as queries from "./queries.ts";
-import type { Candidates, FlowLimitRow } from "./queries.ts";
+import * as queries from "./claim-queries.ts";
+import type { FlowLimitRow, LimitSaid } from "./claim-queries.ts";
+import { giveSlots, requireDue } from "./queries.ts";
 import { apply, type RunEvent } from "./run-machine.ts";
-import { laneOf, readRun, rowOf, type ReadRun, type Run, type RunOf } from "./run.ts";
+import { readRun, rowOf, type ReadRun, type Run, type RunOf } from "./run.ts";
 import { tell } from "./telling.ts";
 
 const Options = z.strictObject({
@@ -47,58 +49,18 @@ export interface ClaimOptions {
   lease?: number;
 }
 
-// Random among the oldest, not the oldest: eight workers on one run spend their time in conflicts.
-const WINDOW = 64;
-/** How many candidates a worker looks at for each run it wants. */
-const CHOICE = 8;
-const MOST_CANDIDATES = 1_000;
-
 /** @throws `state.bad_option`; what `bus.log.append` throws, if nothing was claimed */
 export async function claim(options: ClaimOptions, context: Context): Promise<Lease[]> {
   const wanted = checked(Options, options, "a claim");
-  const lanes = wanted.queues.flatMap((queue) =>
-    wanted.serves.flatMap(({ name, versions }) =>
-      versions.map((version) => laneOf({ queue, name, version })),
-    ),
-  );
-  if (lanes.length === 0) return [];
-  const { db, time } = context;
-  const window = Math.min(MOST_CANDIDATES, Math.max(WINDOW, CHOICE * wanted.max));
-  const found = await db.query(queries.readCandidates(lanes, window, time.now));
-  const candidates = inTurn(free(found, wanted.capabilities), window);
-  const flow = new Map(found.limits.map((limit) => [String(limit.id.id), limit]));
+  if (lanesOf(wanted).length === 0) return [];
+  const { ids, limits, now } = await findCandidates(wanted, context);
+  const flow = new Map(limits.map((limit) => [String(limit.id.id), limit]));
   const leases: Lease[] = [];
-  for (let i = 0; i < candidates.length && leases.length < wanted.max;) {
-    const some = candidates.slice(i, (i += wanted.max - leases.length));
-    leases.push(...(await claimThese(some, wanted, flow, found.now, context)));
+  for (let i = 0; i < ids.length && leases.length < wanted.max;) {
+    const some = ids.slice(i, (i += wanted.max - leases.length));
+    leases.push(...(await claimThese(some, wanted, flow, now, context)));
   }
   return leases;
-}
-
-/** Those that nothing known keeps back. */
-function free({ runs, paused, limits, now }: Candidates, capabilities: readonly string[] | undefined) {
-  const isPaused = new Set(paused.map(({ id }) => (id as unknown as [string])[0]));
-  const isFull = new Set(limits.filter((limit) => !hasRoom(limit, now)).map(({ id }) => String(id.id)));
-  return runs.filter(
-    (run) =>
-      !isPaused.has(run.name) &&
-      !isFull.has(`queue:${run.queue}`) &&
-      !isFull.has(`agent:${run.name}`) &&
-      (capabilities === undefined || run.capabilities.every((wanted) => capabilities.includes(wanted))),
-  );
-}
-
-function hasRoom({ concurrency, rate, bucket, used }: Candidates["limits"][number], now: Date): boolean {
-  if (concurrency !== undefined && used >= concurrency) return false;
-  if (!rate || !bucket) return true;
-  return bucket.left + ((now.getTime() - bucket.at.getTime()) * rate.count) / rate.per >= 1;
-}
-
-/** Higher priority first; by chance among those of one, so that several workers do not all want the same. */
-function inTurn(candidates: Candidates["runs"], window: number): string[] {
-  const first = candidates.toSorted((a, b) => b.priority - a.priority).slice(0, window);
-  const drawn = first.map(({ id, priority }) => ({ id: String(id.id), priority, lot: Math.random() }));
-  return drawn.sort((a, b) => b.priority - a.priority || a.lot - b.lot).map(({ id }) => id);
 }
 
 type Wanted = z.output<typeof Options>;
@@ -135,16 +97,31 @@ async function claimThese(
 /** @returns undefined if it went to somebody else, or was parked or cancelled instead */
 async function claimOne(wish: Try, context: Context): Promise<Lease | undefined> {
   const { run } = wish.read;
-  const { deadline } = run;
-  if (deadline && deadline <= wish.asOf) {
-    await instead(wish, { type: "run.cancelled", reason: "its deadline has passed" }, context);
-    return undefined;
-  }
   const attempt = wish.steps > run.steps ? 1 : run.attempts + 1; // K3
-  if (attempt <= run.maxAttempts) return grant(wish, attempt, context);
-  await instead(wish, { type: "run.parked", reason: "attempts_exhausted", problem: exhausted(run) }, context);
+  const other = otherThanGrant(run, attempt, wish.asOf);
+  if (!other) return grant(wish, attempt, context);
+  await instead(wish, other, context);
   return undefined;
 }
+
+/** What is to happen to a run that nobody holds, unless it is to be worked on. */
+function otherThanGrant(run: Run, attempt: number, now: Date): Event | undefined {
+  const { asked, deadline, compensates } = run;
+  const reason = asked?.reason === undefined ? {} : { reason: asked.reason };
+  if (asked?.what === "pause") return { type: "run.paused", by: asked.by, ...reason };
+  if (asked && !compensates) return { type: "run.cancelled", ...reason };
+  if (!asked && deadline && deadline <= now) {
+    const late = { reason: "its deadline has passed" };
+    return compensates
+      ? { type: "cancel.requested", by: "its deadline", ...late }
+      : { type: "run.cancelled", ...late };
+  }
+  return attempt > run.maxAttempts
+    ? { type: "run.parked", reason: "attempts_exhausted", problem: exhausted(run) }
+    : undefined;
+}
+
+type Event = Decision["events"][number]["event"];
 
 /** K1. */
 async function grant(
@@ -156,6 +133,8 @@ async function grant(
   const now = time.now;
   const limits = limitsOf(run, flow);
   const slots = limits.flatMap(({ key, max }) => (max === undefined ? [] : key)) as Name[];
+  const before = run.status === "running" ? (run.lease.slots ?? []) : [];
+  const given = before.filter((slot) => !slots.includes(slot)); // limits that are no more
   const token = (run.token + 1) as Token;
   const started = (at: Date): RunEvent => {
     const until = new Date(at.getTime() + wanted.lease);
@@ -171,7 +150,15 @@ async function grant(
         const at = time.of(placedAt);
         claimed = apply(run, started(at));
         return [
-          queries.claimRun(run.id, run.revision, rowOf(claimed, first), now),
+          queries.claimRun({
+            run: run.id,
+            revision: run.revision,
+            row: rowOf(claimed, first),
+            queueLimit: saidOf(flow.get(`queue:${run.queue}`)),
+            agentLimit: saidOf(flow.get(`agent:${run.name}`)),
+            now,
+          }),
+          ...(given.length > 0 ? [giveSlots(given, run.id)] : []),
           ...slots.map((key) => queries.takeSlot(key, run.id, token, at)),
         ];
       },
@@ -184,18 +171,14 @@ async function grant(
 }
 
 /** What becomes of a run that cannot be claimed any more, unless it is something else by now. */
-async function instead(
-  { read, asOf }: Try,
-  event: Decision["events"][number]["event"],
-  context: Context,
-): Promise<void> {
+async function instead({ read, asOf }: Try, event: Event, context: Context): Promise<void> {
   const isSame = ({ run }: ReadRun) =>
     run.revision === read.run.revision && !(run.status === "running" && run.lease.until > asOf);
   await changeRun(
     read.run.id,
     (current) =>
       isSame(current)
-        ? { events: [{ event }], statements: () => [queries.requireDue(read.run.id, context.time.now)] }
+        ? { events: [{ event }], statements: () => [requireDue(read.run.id, context.time.now)] }
         : undefined,
     context,
   );
@@ -235,6 +218,11 @@ function guardsOf({ key, max, rate }: Limited, run: Run, now: Date | null): Stat
     ...(max === undefined ? [] : [queries.hasRoom(key, run.id, max)]),
     ...(rate ? [queries.takeStart(key, rate, now)] : []),
   ];
+}
+
+/** What it was claimed by has to be so still when the claim is committed. */
+function saidOf({ concurrency = 0, rate }: Partial<FlowLimitRow> = {}): LimitSaid {
+  return [concurrency, rate?.count ?? 0, rate?.per ?? 0];
 }
 
 function isGuardFailed(error: unknown): boolean {

@@ -2,19 +2,22 @@
 // Does not own: getting hold of it (claim.ts), and what others ask of it (control.ts, mailbox.ts).
 // C1. A change is committed whole, with the events that tell of it, or not at all.
 // C2. Fence: nothing of a worker is committed once its lease was given to another. Whoever gets the lease tells an event of the
-//     run, so the number of the run's next event is the fence, and costs nothing: a zombie's is taken.
+//     run, so the number of the run's next event is the fence, and costs nothing: a zombie's is taken. That number is known
+//     of one commit at a time only: what follows on one that is on its way might follow on somebody else's event instead,
+//     which has the same number. So that reads the token, as does what somebody has told something before.
 // C3. A step has one result.
 // C4. A run does not begin to wait for what is there already.
 // C5. Who waits for a run to end is woken by the commit that ends it.
 
 import { DbError, type Database, type Statement } from "@sentient/db-pool";
-import type { EventBus, NewEvent, NewRow, Placed } from "@sentient/event-bus";
+import type { Entry, EventBus, NewEvent, NewRow, Placed } from "@sentient/event-bus";
 import { EventBusError } from "@sentient/event-bus";
 import { questionTable, checkpointTable, stepTable, requireWithin } from "@sentient/schema";
 import * as blobs from "./blobs.ts";
 import { checkChange, textOf, type Change, type CheckedChange, type Then } from "./change.ts";
 import { change as changeOf, type Document, type Written } from "./document.ts";
 import { StateError } from "./errors.ts";
+import { saveCheckpoint } from "./history-queries.ts";
 import type { Lease } from "./lease.ts";
 import * as queries from "./queries.ts";
 import { apply, type RunEvent } from "./run-machine.ts";
@@ -37,7 +40,7 @@ export interface Committed {
   n: number;
 }
 
-/** After so many that came between, somebody else writes to the run without end. */
+/** After so many changes that came between, somebody else writes to the run without end. */
 const MOST_TRIES = 1_000;
 
 /**
@@ -75,48 +78,100 @@ interface State {
 }
 
 async function attempt(lease: Lease, change: CheckedChange, state: State | undefined, tools: Tools) {
-  const run = { ...lease.run, steps: lease.steps + newSteps(lease, change) };
-  const part = { change, state, events: eventsOf(run, change) };
-  const placed = await (change.then ? end : keepOn)(lease, part, tools);
+  const added = newSteps(lease, change);
+  const steps = (lease.steps += added);
+  const part = { change, state, steps, events: eventsOf({ ...lease.run, steps }, change) };
+  let placed: Placed[];
+  try {
+    placed = await (change.then ? end : keepOn)(lease, part, tools);
+  } catch (error) {
+    lease.steps -= added;
+    throw error;
+  }
   for (const { key, status } of change.steps ?? []) {
     if (status === "started" || status === "retrying") lease.begun.add(key);
     else lease.begun.delete(key);
   }
   if (change.then) lease.end();
-  return { position: placed.at(-1)!.position, n: placed.at(-1)!.n! };
+  const { position, n } = lastOf(placed);
+  return { position, n: n! };
+}
+
+/** Of events that were told before, under their ids, the places are from then. */
+function lastOf(placed: readonly Placed[]): Placed {
+  return placed.reduce((last, place) => (place.position > last.position ? place : last));
 }
 
 interface Part {
   change: CheckedChange;
   state: State | undefined;
+  /** How many the run remembers with those of the change. */
+  steps: number;
   events: NewEvent[];
 }
 
-/** C2. The run goes on: its row stands still, and its next event is the fence. */
-async function keepOn(lease: Lease, part: Part, { bus, db, time }: Tools): Promise<Placed[]> {
-  const { id: run } = lease.run;
-  const { change, events } = part;
-  for (let tries = 0; tries < MOST_TRIES; tries++) {
-    lease.requireHeld();
-    const { n } = lease;
-    lease.n += events.length; // what comes meanwhile follows on it
-    let written: Rows;
-    try {
-      const placed = await bus.log.append({
-        events,
-        expected: { [run]: n },
-        rows: (places, at) => (written = rowsOf(lease, part, places, time.of(at))).rows,
-        statements: () => written.statements,
-      });
-      lease.steps += newSteps(lease, change);
-      return placed;
-    } catch (error) {
-      if (!isMoved(error)) throw errorOf(error, lease);
-      if ((await db.query(queries.readToken(run))) !== lease.token) throw lease.lost();
-      lease.n = (error.details as { n: number }).n;
-    }
+/** C2. The run goes on, and its row stands still. */
+async function keepOn(lease: Lease, part: Part, tools: Tools): Promise<Placed[]> {
+  const isAlone = lease.underway++ === 0;
+  try {
+    const placed = (isAlone && (await asNext(lease, part, tools))) || (await underToken(lease, part, tools));
+    lease.n = Math.max(lease.n, lastOf(placed).n!);
+    return placed;
+  } finally {
+    lease.underway--;
   }
-  throw busyError(run);
+}
+
+/** @returns undefined if somebody has told something of the run */
+async function asNext(lease: Lease, part: Part, tools: Tools): Promise<Placed[] | undefined> {
+  try {
+    return await append(lease, part, { expected: { [lease.run.id]: lease.n } }, tools);
+  } catch (error) {
+    if (error instanceof EventBusError && error.code === "event_bus.run_moved") return undefined;
+    throw errorOf(error, lease);
+  }
+}
+
+async function underToken(lease: Lease, part: Part, tools: Tools): Promise<Placed[]> {
+  const { run, token } = lease;
+  try {
+    return await append(lease, part, { statements: [queries.requireToken(run.id, token)] }, tools);
+  } catch (error) {
+    throw isStale(error) ? lease.lost() : await refusal(error, lease, tools);
+  }
+}
+
+interface Fence {
+  expected?: Record<string, number>;
+  statements?: Statement[];
+}
+
+function append(lease: Lease, part: Part, fence: Fence, { bus, time }: Tools): Promise<Placed[]> {
+  const { statements = [], ...expected } = fence;
+  const { id: run, hasQuestions } = lease.run;
+  const { change } = part;
+  const asksFirst = change.asks !== undefined && !hasQuestions;
+  let written: Rows;
+  const entry: Entry = {
+    ...expected,
+    events: part.events,
+    rows: (places, at) => (written = rowsOf(lease, part, places, time.of(at))).rows,
+    statements: () => [
+      ...statements,
+      ...written.statements,
+      ...expirings(run, change, time),
+      ...(asksFirst ? [queries.setHasQuestions(run)] : []),
+    ],
+  };
+  return bus.log.append(entry, { onKnown: "omit" });
+}
+
+/** Rows that are not as the worker has left them: it may be that somebody else holds the run. */
+async function refusal(error: unknown, lease: Lease, { db }: Tools): Promise<unknown> {
+  const refused = errorOf(error, lease);
+  const isOurs =
+    !(refused instanceof StateError) || (await db.query(queries.readToken(lease.run.id))) === lease.token;
+  return isOurs ? refused : lease.lost();
 }
 
 /** The run becomes something else, under its revision. */
@@ -125,15 +180,15 @@ async function end(lease: Lease, part: Part, tools: Tools): Promise<Placed[]> {
   const then = part.change.then!;
   for (let tries = 0; tries < MOST_TRIES; tries++) {
     lease.requireHeld();
-    const run = { ...lease.run, steps: lease.steps + newSteps(lease, part.change) };
+    const run = asOf(lease, part);
+    if ("wait" in then && run.asked) throw nothingToWaitForError(run, `it is asked to ${run.asked.what}`);
     const parent = await parentOf(run, then, tools);
     const woken = parent && isWaitingFor(parent.run, run.id) ? parent : undefined;
     const resumed = (at: Date): RunEvent => ({ type: "run.resumed", at });
     let written: Rows;
     try {
-      const placed = await bus.log.append({
+      const entry: Entry = {
         events: woken ? [...part.events, tell(woken.run, resumed(new Date(0)))] : part.events,
-        guards: "wait" in then ? [nothingToTake(run.id, then.wait)] : [],
         rows: (places, at) => (written = rowsOf(lease, part, places, time.of(at))).rows,
         statements: (_, placedAt) => {
           const at = time.of(placedAt);
@@ -141,25 +196,52 @@ async function end(lease: Lease, part: Part, tools: Tools): Promise<Placed[]> {
           const { slots = [] } = run.lease;
           return [
             ...written.statements,
+            ...expirings(run.id, part.change, time),
+            ...("wait" in then ? [nothingToTake(run.id, then.wait)] : []),
             queries.saveRun(run.id, run.revision, rowOf(next, lease.first)),
+            ...withdrawals(next, at),
             ...(slots.length > 0 ? [queries.giveSlots(slots, run.id)] : []),
             ...(woken ? [save(woken, apply(woken.run, resumed(at)))] : []),
             ...(parent && !woken ? [queries.requireRevision(parent.run.id, parent.run.revision)] : []),
           ];
         },
-      });
+      };
+      const placed = await bus.log.append(entry, { onKnown: "omit" });
       return placed.slice(0, part.events.length);
     } catch (error) {
-      if (!isStale(error)) throw errorOf(error, lease);
+      if (!isStale(error)) throw await refusal(error, lease, tools);
       await reload(lease, tools);
     }
   }
   throw busyError(lease.run.id);
 }
 
+/** The run as it is before it becomes something else. */
+function asOf({ run }: Lease, { change, steps }: Part): RunOf<"running"> {
+  const { compensates = run.compensates } = change;
+  const attempts = steps > run.steps ? 1 : run.attempts; // it got on, so what was tried in vain before does not count
+  return {
+    ...run,
+    steps,
+    attempts,
+    ...(compensates === undefined ? {} : { compensates }),
+    ...(change.asks ? { hasQuestions: true } : {}),
+  };
+}
+
 /** A run as it will be, if it is still what was read. */
 export function save({ run, first }: ReadRun, next: Run): Statement {
   return queries.saveRun(run.id, run.revision, rowOf(next, first));
+}
+
+/** A question whose run is over cannot be answered. */
+export function withdrawals(next: Run, at: Date): Statement[] {
+  return next.hasQuestions && "endedAt" in next ? [queries.withdrawQuestions(next.id, at)] : [];
+}
+
+/** By the time of the commit, which is what the run was claimed by, and not that of the events, which runs ahead of it. */
+function expirings(run: string, { expires = [] }: CheckedChange, { now }: Time): Statement[] {
+  return expires.map((key) => queries.expireQuestion(run, key, now));
 }
 
 /** What the run is by now, if the lease still holds. */
@@ -197,7 +279,8 @@ interface Rows {
 }
 
 /** Everything a change writes beside the run itself. */
-function rowsOf(lease: Lease, { change, state }: Part, placed: readonly Placed[], at: Date): Rows {
+function rowsOf(lease: Lease, part: Part, placed: readonly Placed[], at: Date): Rows {
+  const { change, state, events } = part;
   const { id: run } = lease.run;
   const n = placed[0]!.n!;
   const rows: NewRow[] = [];
@@ -214,15 +297,27 @@ function rowsOf(lease: Lease, { change, state }: Part, placed: readonly Placed[]
     rows.push({ id: queries.patchId(run, n), ...row, at });
     if (content) contents.push(content);
   }
-  if (change.checkpoint) rows.push(checkpointRow(lease, change, state!.next.hash, placed.at(-1)!, at));
-  for (const { key, ...ask } of change.asks ?? [])
+  if (change.checkpoint) {
+    const row = checkpointRow(lease, part, lastOf(placed), at);
+    const { restores } = lease.run;
+    if (restores) statements.push(saveCheckpoint(row, restores));
+    else rows.push(row);
+  }
+  const asked = placed.filter((_, i) => events[i]?.type === "question.asked");
+  for (const [i, { key, ...ask }] of (change.asks ?? []).entries())
     rows.push(
-      questionTable.serialise({ ...ask, id: [run, key], status: "open", askedAt: at } as never) as NewRow,
+      questionTable.serialise({
+        ...defined(ask),
+        ...asked[i]!,
+        id: [run, key],
+        status: "open",
+        askedAt: at,
+      } as never) as NewRow,
     );
   for (const { n: signal, key } of change.takes ?? []) statements.push(queries.takeSignal(run, signal, key));
-  for (const key of change.expires ?? []) statements.push(queries.expireQuestion(run, key, at));
   for (const key of change.withdraws ?? []) statements.push(queries.withdrawQuestion(run, key, at));
-  if (change.compensates !== undefined) statements.push(queries.setCompensates(run, change.compensates));
+  if (change.compensates !== undefined && !change.then)
+    statements.push(queries.setCompensates(run, change.compensates));
   return { rows, statements: [...blobs.keep(contents, run, at), ...statements] };
 }
 
@@ -247,21 +342,15 @@ function stepRow(
     : { row: { ...defined(fields), id, result: text } };
 }
 
-function checkpointRow(
-  lease: Lease,
-  change: CheckedChange,
-  stateHash: string,
-  last: Placed,
-  at: Date,
-): NewRow {
+function checkpointRow(lease: Lease, { change, state, steps }: Part, last: Placed, at: Date): NewRow {
   const { id: run, version, attempts } = lease.run;
   const { name, metadata } = change.checkpoint!;
   return checkpointTable.serialise({
     id: [run, name],
     n: last.n,
     position: last.position,
-    stateHash,
-    steps: lease.steps + newSteps(lease, change),
+    stateHash: state!.next.hash,
+    steps,
     attempt: attempts,
     token: lease.token,
     version,
@@ -272,17 +361,13 @@ function checkpointRow(
 
 type CheckedStep = NonNullable<CheckedChange["steps"]>[number];
 
-/** Whether it has no row yet. */
+/** Whether it has no row yet, for all that is known. */
 function isNew(lease: Lease, { key, attempts }: CheckedStep): boolean {
   return attempts === 1 && !lease.begun.has(key);
 }
 
 function newSteps(lease: Lease, { steps = [] }: CheckedChange): number {
-  return steps.filter((step) => isNew(lease, step)).length;
-}
-
-function isMoved(error: unknown): error is EventBusError {
-  return error instanceof EventBusError && error.code === "event_bus.run_moved";
+  return steps.filter(({ key }) => !lease.begun.has(key)).length;
 }
 
 /** Whether something changed that the commit relied on. */
@@ -298,10 +383,7 @@ export function thrownBy(error: unknown): unknown {
 function errorOf(error: unknown, lease: Lease): unknown {
   const { id: run } = lease.run;
   const thrown = thrownBy(error);
-  if (
-    thrown === queries.THROWN.stepExists ||
-    (error instanceof DbError && error.code === "db.already_exists")
-  )
+  if (error instanceof DbError && error.code === "db.already_exists")
     return new StateError({
       code: "state.step_exists",
       message: `a step, checkpoint or question of the change is there already, in the run ${run}; it has one result, and nothing of the change was committed`,
@@ -309,12 +391,7 @@ function errorOf(error: unknown, lease: Lease): unknown {
       cause: error,
     });
   if (thrown === queries.THROWN.woken)
-    return new StateError({
-      code: "state.nothing_to_wait_for",
-      message: `the run ${run} need not wait: something it wants to wait for is there; look again`,
-      retryable: true,
-      details: { run },
-    });
+    return nothingToWaitForError(lease.run, "something it wants to wait for is there");
   if (thrown === queries.THROWN.notOpen)
     return new StateError({
       code: "state.not_open",
@@ -323,6 +400,15 @@ function errorOf(error: unknown, lease: Lease): unknown {
     });
   if (error instanceof EventBusError && error.outcome === "unknown") lease.end(); // whoever claims it next will see
   return error;
+}
+
+function nothingToWaitForError({ id: run, asked }: Run, why: string): StateError {
+  return new StateError({
+    code: "state.nothing_to_wait_for",
+    message: `the run ${run} is not to wait: ${why}; look again`,
+    retryable: true,
+    details: { run, ...(asked ? { asked: asked.what } : {}) },
+  });
 }
 
 export function busyError(run: string): StateError {

@@ -6,7 +6,7 @@ import { checked, StateError } from "./errors.ts";
 import type { Run } from "./run.ts";
 import { defined } from "./telling.ts";
 
-const By = z.strictObject({
+export const By = z.strictObject({
   by: z.string().min(1).max(256).default("somebody"),
   reason: z.string().max(1024).optional(),
 });
@@ -23,7 +23,8 @@ export function pause(id: string, options: ControlOptions, context: Context): Pr
   return changeRun(
     id,
     ({ run }) => {
-      if (run.status === "paused" || run.asked?.what === "pause") return undefined;
+      if (run.status === "paused" || (run.status === "running" && run.asked?.what === "pause"))
+        return undefined;
       if (run.asked?.what === "cancel") throw beingCancelled(run, "paused");
       return {
         events: [{ event: { type: run.status === "running" ? "pause.requested" : "run.paused", ...said } }],
@@ -39,8 +40,7 @@ export function resume(id: string, options: ControlOptions, context: Context): P
   return changeRun(
     id,
     ({ run }) => {
-      if (run.status === "queued") return undefined;
-      if (run.status === "running" && run.asked?.what !== "pause") return undefined;
+      if (goesOn(run) && run.asked?.what !== "pause") return undefined;
       if (run.status === "waiting")
         throw new StateError({
           code: "state.illegal_transition",
@@ -72,7 +72,7 @@ export function cancel(id: string, options: CancelOptions, context: Context): Pr
     ({ run }) => {
       if (run.status === "cancelled") return undefined;
       const asks = !force && (run.status === "running" || run.compensates === true);
-      if (asks && run.asked?.what === "cancel") return undefined;
+      if (asks && goesOn(run) && run.asked?.what === "cancel") return undefined;
       return {
         events: [
           {
@@ -83,6 +83,11 @@ export function cancel(id: string, options: CancelOptions, context: Context): Pr
     },
     context,
   );
+}
+
+/** It has a worker, or waits for one. */
+function goesOn({ status }: Run): boolean {
+  return status === "queued" || status === "running";
 }
 
 function beingCancelled({ id, status }: Run, what: string): StateError {

@@ -22,7 +22,7 @@ export async function renew(
 ): Promise<Renewed> {
   const live = leases.filter(({ over }) => !over.aborted);
   const [first] = live;
-  if (!first) return { held: [], lost: [...leases] };
+  if (!first) return { held: [], lost: [] };
   const held = live.map(({ run, token }) => ({ run: run.id, token }));
   const { worker } = first.run.lease;
   const options = timeout === undefined ? {} : { timeout };
@@ -37,30 +37,41 @@ export async function renew(
   };
 }
 
-/** How many leases that ran out are given back at once. */
-const AT_ONCE = 500;
+export interface Released {
+  /** Runs that wait in their queues again. */
+  released: string[];
+  problems: unknown[];
+  /** Whether there were more than were looked at. */
+  more: boolean;
+}
 
-/** Puts runs back into their queues whose worker was not heard of. @returns their ids */
-export async function releaseExpired(context: Context): Promise<string[]> {
-  const { db, time } = context;
-  const expired = (await db.query(queries.readExpired(AT_ONCE, time.now))).map(({ id }) => String(id));
-  const released = await Promise.all(
-    expired.map(async (id) => {
-      const run = await changeRun(
-        id,
-        ({ run }) =>
-          run.status === "running"
-            ? {
-                events: [
-                  { event: { type: "run.released", worker: run.lease.worker, reason: "lease_expired" } },
-                ],
-                statements: () => [queries.requireDue(id, time.now)],
-              }
-            : undefined,
-        context,
-      );
-      return run.status === "queued" ? id : undefined;
-    }),
+/** Puts runs back into their queues whose worker was not heard of; one that fails keeps no other from it. */
+export async function releaseExpired(limit: number, context: Context): Promise<Released> {
+  const { now, runs } = await context.db.query(queries.readExpired(limit, context.time.now));
+  const results = await Promise.allSettled(runs.map(({ id }) => release(id, now, context)));
+  return {
+    released: results.flatMap((result) => (result.status === "fulfilled" ? (result.value ?? []) : [])),
+    problems: results.flatMap((result) => (result.status === "rejected" ? result.reason : [])),
+    more: runs.length === limit,
+  };
+}
+
+/** @returns undefined if it is not without a worker any more */
+async function release(id: string, now: Date, context: Context): Promise<string | undefined> {
+  let isReleased = false;
+  await changeRun(
+    id,
+    async ({ run }) => {
+      isReleased = run.status === "running" && run.lease.until <= now;
+      if (run.status !== "running" || !isReleased) return undefined;
+      const steps = await context.db.query(queries.countSteps(id));
+      const { worker } = run.lease;
+      return {
+        events: [{ event: { type: "run.released", worker, reason: "lease_expired", steps } }],
+        statements: () => [queries.requireDue(id, context.time.now)],
+      };
+    },
+    context,
   );
-  return released.filter((id) => id !== undefined);
+  return isReleased ? id : undefined;
 }

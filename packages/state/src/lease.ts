@@ -12,9 +12,11 @@ export class Lease {
   /** The position of the run's first event. */
   readonly first: number;
   readonly token: Token;
-  /** How many events the run has, as far as is known: whoever appends to it meanwhile is noticed by that. */
+  /** The last of the run's events that is known to be from before anybody else got a lease. */
   n: number;
-  /** How many steps it remembers. */
+  /** How many commits that keep the lease are on their way. */
+  underway = 0;
+  /** How many steps it remembers, with those that are on their way. */
   steps: number;
   /** Keys of steps that were begun and have no result. */
   readonly begun = new Set<string>();

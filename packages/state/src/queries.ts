@@ -13,14 +13,12 @@ export const THROWN = {
   stale: "state.stale",
   /** What it is to wait for is there already. */
   woken: "state.woken",
-  /** A step has its result already. */
-  stepExists: "state.step_exists",
   /** A signal was taken, or a question is not open any more. */
   notOpen: "state.not_open",
 };
 
 /** Sorts behind every key that is a text. */
-const LAST = "\u{10FFFF}";
+export const LAST = "\u{10FFFF}";
 
 const within = (table: string, first: unknown[], last: unknown[]): RecordIdRange =>
   new RecordIdRange(table, new BoundIncluded(first as never), new BoundIncluded(last as never));
@@ -38,6 +36,8 @@ export const checkpointsOf = (run: string): RecordIdRange => within("checkpoint"
 export const signalId = (run: string, n: number): RecordId<"signal"> => new RecordId("signal", [run, n]);
 export const signalsOf = (run: string): RecordIdRange =>
   within("signal", [run, 0], [run, Number.MAX_SAFE_INTEGER]);
+/** Where a signal that nobody has taken is looked for. Neither holds a `/`. */
+export const untaken = (run: string, name: string): string => `${run}/${name}`;
 export const questionId = (run: string, key: string): RecordId<"question"> =>
   new RecordId("question", [run, key]);
 export const questionsOf = (run: string): RecordIdRange => within("question", [run, ""], [run, LAST]);
@@ -75,6 +75,10 @@ export const saveAsked = (run: string, revision: number, asked: Asked | undefine
   IF $saved = NONE { THROW ${THROWN.stale} }
 }`;
 
+export const requireThere = (run: string) => surql`{
+  IF (SELECT VALUE revision FROM ONLY ${runId(run)}) = NONE { THROW ${THROWN.stale} }
+}`;
+
 /** Q2. */
 export const requireRevision = (run: string, revision: number) => surql`{
   IF (SELECT VALUE revision FROM ONLY ${runId(run)}) != ${revision} { THROW ${THROWN.stale} }
@@ -82,113 +86,11 @@ export const requireRevision = (run: string, revision: number) => surql`{
 
 // claiming
 
-/** What is to be known of a run to choose it. */
-export interface Candidate {
-  id: RecordId<"run">;
-  priority: number;
-  capabilities: string[];
-  limits: { key: string; max: number }[];
-  queue: string;
-  name: string;
-}
-
-export interface Candidates {
-  now: Date;
-  runs: Candidate[];
-  paused: RecordId<"agent">[];
-  limits: (FlowLimitRow & { used: number })[];
-}
-
-export interface FlowLimitRow {
-  id: RecordId<"flow_limit">;
-  concurrency?: number;
-  rate?: { count: number; per: number };
-  bucket?: { left: number; at: Date };
-}
-
-/** Those that may be claimed, each lane in the order of priority and time; and what would keep them from it. */
-export const readCandidates = (
-  lanes: readonly string[],
-  window: number,
-  now: Date | null,
-) => surql<Candidates>`{
-  LET $now = ${now} ?? time::now();
-  LET $lanes = ${lanes};
-  LET $ready = $lanes.map(|$lane| (SELECT id, priority, capabilities, limits, queue, name
-    FROM run WHERE seek.ready = $lane LIMIT ${window}));
-  LET $due = $lanes.map(|$lane| (SELECT id, priority, capabilities, limits, queue, name
-    FROM run WHERE seek.due = $lane AND seek.dueAt <= $now LIMIT ${window}));
-  LET $limits = (SELECT * FROM flow_limit);
-  RETURN {
-    now: $now,
-    runs: array::flatten([array::flatten($due), array::flatten($ready)]),
-    paused: (SELECT VALUE id FROM agent WHERE pausedAt != NONE),
-    limits: $limits.map(|$limit| {
-      LET $key = record::id($limit.id);
-      object::extend($limit, { used: array::len((SELECT VALUE id FROM type::range("slot", [$key, ""]..=[$key, ${LAST}]))) })
-    })
-  };
-}`;
-
-export interface Chosen {
-  rows: unknown[];
-  /** For each row, how many steps it remembers. */
-  steps: number[];
-}
-
-/** Whole; of those whose lease ran out also how many steps there are by now. */
-export const readChosen = (runs: readonly string[]) => surql<Chosen>`{
-  LET $rows = (SELECT * FROM ${runs.map(runId)});
-  RETURN {
-    rows: $rows,
-    steps: $rows.map(|$row| IF $row.status = "running" {
-      LET $run = record::id($row.id);
-      array::len((SELECT VALUE n FROM step:[$run, 0]..=[$run, ${Number.MAX_SAFE_INTEGER}, ${LAST}]))
-    } ELSE { $row.steps })
-  };
-}`;
-
-/** Nobody has claimed it, and nobody renewed the lease that ran out; it is time, and its agent is not paused. */
-export const claimRun = (
-  run: string,
-  revision: number,
-  { id: _, ...row }: Record<string, unknown>,
-  now: Date | null,
-) => surql`{
-  LET $now = ${now} ?? time::now();
-  LET $agent = ${new RecordId("agent", [row.name as string, row.version as string])};
-  LET $claimed = IF (SELECT VALUE pausedAt FROM ONLY $agent) = NONE {
-    UPDATE ONLY ${runId(run)} CONTENT ${row}
-      WHERE revision = ${revision} AND (seek.dueAt = NONE OR seek.dueAt <= $now) RETURN VALUE revision
-  };
-  IF $claimed = NONE { THROW ${THROWN.stale} }
-}`;
-
 /** Nobody renewed the lease that ran out. */
 export const requireDue = (run: string, now: Date | null) => surql`{
   LET $now = ${now} ?? time::now();
   IF (SELECT VALUE seek.dueAt FROM ONLY ${runId(run)}) > $now { THROW ${THROWN.stale} }
 }`;
-
-/** There is room below a limit for a run. */
-export const hasRoom = (key: string, run: string, max: number) => surql`
-  array::len((SELECT VALUE id FROM ${slotsOf(key)}).filter(|$slot| $slot != ${slotId(key, run)})) < ${max}`;
-
-/** Takes one start out of a bucket, if there is one. */
-export const takeStart = (
-  key: string,
-  { count, per }: { count: number; per: number },
-  now: Date | null,
-) => surql`{
-  LET $now = ${now} ?? time::now();
-  LET $limit = (SELECT * FROM ONLY ${new RecordId("flow_limit", key)});
-  LET $passed = IF $limit.bucket = NONE { ${per} } ELSE { duration::millis($now - $limit.bucket.at) };
-  LET $left = math::min([${count}, ($limit.bucket.left ?? ${count}) + ($passed * ${count} / <float>${per})]);
-  IF $left >= 1 { UPDATE ONLY ${new RecordId("flow_limit", key)} SET bucket = { left: $left - 1, at: $now } RETURN VALUE id }
-}`;
-
-export const takeSlot = (key: string, run: string, token: number, at: Date) => surql`
-  UPSERT ${slotId(key, run)} CONTENT ${{ token, at }} RETURN NONE`;
 
 export const giveSlots = (keys: readonly string[], run: string) => surql`
   DELETE ${keys.map((key) => slotId(key, run))} RETURN NONE`;
@@ -206,17 +108,25 @@ export const renewLeases = (
     WHERE status = "running" AND lease.worker = ${worker} RETURN record::id(id) AS run, token, asked
 }`;
 
-export const readExpired = (limit: number, now: Date | null) => surql<RecordId<"run">[]>`{
+export const readExpired = (limit: number, now: Date | null) => surql<{ now: Date; runs: RecordId<"run", string>[] }>`{
   LET $now = ${now} ?? time::now();
-  SELECT VALUE id FROM run WHERE lease.until <= $now LIMIT ${limit}
+  LET $before = $now + 1s; -- an index sorts times as text (claim-queries.ts B1)
+  LET $runs = (SELECT id, lease.until AS until FROM run WHERE lease.until < $before LIMIT ${limit});
+  RETURN { now: $now, runs: (SELECT VALUE id FROM $runs WHERE until <= $now) }
 }`;
+
+export const countSteps = (run: string) => surql<number>`
+  array::len((SELECT VALUE n FROM ${stepsOf(run)}))`;
 
 // committing
 
-/** Writes what is known of a step that was begun; its result is written once. */
+/**
+ * Writes what is known of a step that was begun; its result is written once. One that was begun before a restore, or by the
+ * run that was forked, has no row here yet: theirs stays as it is.
+ */
 export const saveStep = ({ id, ...row }: { id: RecordId; [field: string]: unknown }) => surql`{
   LET $saved = (UPDATE ONLY ${id} CONTENT ${row} WHERE status IN ["started", "retrying"] RETURN VALUE status);
-  IF $saved = NONE { THROW ${THROWN.stepExists} }
+  IF $saved = NONE { CREATE ${id} CONTENT ${row} RETURN NONE }
 }`;
 
 export const keepBlob = (hash: string, run: string, content: Uint8Array, at: Date): Statement[] => [
@@ -224,24 +134,24 @@ export const keepBlob = (hash: string, run: string, content: Uint8Array, at: Dat
   surql`INSERT IGNORE INTO blob_use ${{ id: blobUseId(hash, run) }} RETURN NONE`,
 ];
 
-/** Nothing that a run is about to wait for is there. */
+/** Nothing that a run is about to wait for is there; a child that is gone has ended. */
 export const requireNothingToTake = (
   run: string,
   signals: readonly string[],
   questions: readonly string[],
   children: readonly string[],
 ) => surql`{
-  LET $signals = ${signals};
-  IF array::len($signals) > 0 AND
-    array::len((SELECT VALUE id FROM ${signalsOf(run)} WHERE takenBy = NONE AND name IN $signals)) > 0
-    { THROW ${THROWN.woken} };
+  IF ${signals.map((name) => untaken(run, name))}.any(|$untaken|
+    (SELECT VALUE id FROM signal WHERE untaken = $untaken LIMIT 1)[0] != NONE) { THROW ${THROWN.woken} };
   IF ${questions.map((key) => questionId(run, key))}.any(|$id| (SELECT VALUE status FROM ONLY $id) != "open")
     { THROW ${THROWN.woken} };
-  IF ${children.map(runId)}.any(|$id| (SELECT VALUE endedAt FROM ONLY $id) != NONE) { THROW ${THROWN.woken} }
+  IF ${children.map(runId)}.any(|$id| (SELECT VALUE endedAt ?? "not yet" FROM ONLY $id) != "not yet")
+    { THROW ${THROWN.woken} }
 }`;
 
 export const takeSignal = (run: string, n: number, key: string) => surql`{
-  LET $taken = (UPDATE ONLY ${signalId(run, n)} SET takenBy = ${key} WHERE takenBy = NONE RETURN VALUE takenBy);
+  LET $taken = (UPDATE ONLY ${signalId(run, n)} SET takenBy = ${key}, untaken = NONE
+    WHERE takenBy = NONE RETURN VALUE takenBy);
   IF $taken = NONE { THROW ${THROWN.notOpen} }
 }`;
 
@@ -257,9 +167,10 @@ export const answerQuestion = (
   IF $closed = NONE { THROW ${THROWN.notOpen} }
 }`;
 
-export const expireQuestion = (run: string, key: string, at: Date) => surql`{
-  LET $closed = (UPDATE ONLY ${questionId(run, key)} SET status = "expired", expiredAt = ${at}
-    WHERE status = "open" AND deadline <= ${at} RETURN VALUE status);
+export const expireQuestion = (run: string, key: string, now: Date | null) => surql`{
+  LET $now = ${now} ?? time::now();
+  LET $closed = (UPDATE ONLY ${questionId(run, key)} SET status = "expired", expiredAt = $now
+    WHERE status = "open" AND deadline != NONE AND deadline <= $now RETURN VALUE status);
   IF $closed = NONE { THROW ${THROWN.notOpen} }
 }`;
 
@@ -269,7 +180,14 @@ export const withdrawQuestion = (run: string, key: string, at: Date) => surql`{
   IF $closed = NONE { THROW ${THROWN.notOpen} }
 }`;
 
+/** All that are open. */
+export const withdrawQuestions = (run: string, at: Date) => surql`
+  UPDATE ${questionsOf(run)} SET status = "withdrawn", withdrawnAt = ${at} WHERE status = "open" RETURN NONE`;
+
 /** Read again before the row is next written, as it is under its revision. */
+export const setHasQuestions = (run: string) => surql`
+  UPDATE ${runId(run)} SET hasQuestions = true, revision += 1 RETURN NONE`;
+
 export const setCompensates = (run: string, compensates: boolean) => surql`
   UPDATE ${runId(run)} SET compensates = ${compensates}, revision += 1 RETURN NONE`;
 

@@ -15,6 +15,8 @@
 // M1. A status that is final is never left, and there is one event that leads there.
 // M2. A token rises with every lease that is granted, and with every one that ends.
 // M3. Whatever is not in the picture is refused: `state.illegal_transition`.
+// M4. What was asked of a run is not forgotten: one that is to be cancelled is not paused and does not wait, and one that is to
+//     be paused does not wait. It is queued, and whoever gets it does what was asked.
 
 import type { Failure, Lease, ParkReason, StepKey, Token, Wait, WorkerId } from "@sentient/schema";
 import { StateError } from "./errors.ts";
@@ -23,7 +25,8 @@ import type { Run, RunOf } from "./run.ts";
 /** What happens to a run, whole; the log is told less of it. */
 export type RunEvent = { at: Date } & (
   | { type: "run.started"; lease: Lease; attempt: number; steps: number }
-  | { type: "run.released"; worker: WorkerId; reason: "handed_over" | "lease_expired" }
+  | { type: "run.released"; worker: WorkerId; reason: "handed_over" }
+  | { type: "run.released"; worker: WorkerId; reason: "lease_expired"; steps: number }
   | { type: "run.waiting"; waitingFor: Wait[] }
   | { type: "run.resumed"; by?: string; key?: StepKey }
   | { type: "run.paused"; by: string; reason?: string }
@@ -38,15 +41,10 @@ export type RunEvent = { at: Date } & (
 
 /** What is told of a run without moving it: rows of their own remember it. */
 export const STILL_EVENTS = {
-  worker: [
-    "step.started",
-    "step.completed",
-    "step.failed",
-    "checkpoint.created",
-    "progress.reported",
-    "question.asked",
-  ],
+  worker: ["step.started", "step.completed", "step.failed", "progress.reported", "question.asked"],
   anybody: [
+    "checkpoint.created",
+    "checkpoint.restored",
     "question.answered",
     "question.expired",
     "question.withdrawn",
@@ -79,7 +77,7 @@ const FROM: Record<RunEvent["type"], readonly Run["status"][]> = {
   "run.started": ["queued", "running", "waiting"],
   "run.released": ["running"],
   "run.waiting": ["running"],
-  "run.resumed": ["running", "waiting", "paused", "parked"],
+  "run.resumed": ["queued", "running", "waiting", "paused", "parked"],
   "run.paused": ["queued", "running", "waiting"],
   "run.parked": ["queued", "running", "waiting"],
   "run.restored": ["queued", "waiting", "paused", "parked"],
@@ -121,19 +119,28 @@ export function apply(run: Run, event: RunEvent): Run {
         startedAt: run.startedAt ?? at,
       };
     }
-    case "run.released":
-      return queued({ ...core, attempts: run.attempts - (event.reason === "handed_over" ? 1 : 0) }, at);
+    case "run.released": {
+      if (event.reason === "handed_over") return queued({ ...core, attempts: run.attempts - 1 }, at);
+      const { steps } = event;
+      return queued({ ...core, steps, attempts: steps > run.steps ? 0 : run.attempts }, at);
+    }
     case "run.waiting": {
       const { waitingFor } = event;
+      if (run.asked) return queued({ ...core, attempts: 0 }, at); // M4
       return { ...core, status: "waiting", waitingFor, wakeAt: earliest(waitingFor), attempts: 0 };
     }
     case "run.resumed": {
-      const { asked: _, ...rest } = run;
-      return run.status === "running"
-        ? { ...rest, status: "running", lease: run.lease, revision: core.revision, updatedAt: at }
-        : queued({ ...core, attempts: 0 }, at);
+      const { asked, ...rest } = run;
+      const kept = asked?.what === "cancel" ? { asked } : {};
+      return run.status === "running" || run.status === "queued"
+        ? ({ ...rest, ...kept, revision: core.revision, updatedAt: at } as Run)
+        : queued(
+            { ...coreOf(rest as Run), ...kept, revision: core.revision, updatedAt: at, attempts: 0 },
+            at,
+          );
     }
     case "run.paused": {
+      if (run.asked?.what === "cancel") return queued(core, at); // M4
       const { asked: _, ...rest } = core;
       return { ...rest, status: "paused", pausedBy: event.by, ...reasonOf(event) };
     }
@@ -165,7 +172,7 @@ export function apply(run: Run, event: RunEvent): Run {
 type Core = Omit<RunOf<"queued">, "status" | "availableAt">;
 
 /** What a run has in every status. */
-function coreOf(run: Run): Core {
+export function coreOf(run: Run): Core {
   const core: Record<string, unknown> = { ...run };
   for (const field of OF_A_STATUS) delete core[field];
   return core as unknown as Core;

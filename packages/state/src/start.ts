@@ -1,9 +1,11 @@
 // Start. Owns: how a run comes to be: once under its key, with its place in the tree.
 
 import { DbError, RecordId, surql, type Statement } from "@sentient/db-pool";
+import { EventBusError, type Entry, type NewEvent } from "@sentient/event-bus";
 import {
   EventId,
   hashOf,
+  type Hash,
   limits,
   Name,
   RunId,
@@ -17,11 +19,13 @@ import {
 } from "@sentient/schema";
 import { randomUUID } from "node:crypto";
 import { z } from "zod";
+import { keep } from "./blobs.ts";
 import { textOf } from "./change.ts";
 import type { Context } from "./changing.ts";
 import { requireRun } from "./changing.ts";
 import { thrownBy } from "./commit.ts";
 import type { Depth } from "./depth.ts";
+import { EMPTY, whole } from "./document.ts";
 import { checked, leaseLostError, StateError } from "./errors.ts";
 import type { Lease } from "./lease.ts";
 import * as queries from "./queries.ts";
@@ -49,6 +53,7 @@ const Options = z.strictObject({
   availableAt: z.date().optional(),
   deadline: z.date().optional(),
   lease: z.custom<Lease>().optional(),
+  state: (z.unknown() as unknown as z.ZodType<Json, Json>).optional(),
 });
 
 export interface StartOptions {
@@ -59,6 +64,8 @@ export interface StartOptions {
   version?: string;
   /** JSON, at most 1 MiB. */
   input?: Json;
+  /** Its own state to begin with; `{}` if left out. */
+  state?: Json;
   /** Whoever says the same key of the same name means the same run. */
   key?: string;
   /** Its id, if it is to have one of your own. */
@@ -97,50 +104,87 @@ export interface Started {
 
 /** @throws `state.run_conflict`, `state.queue_full`, `state.not_found` for a parent, `state.lease_lost`, `state.bad_option`, `schema.limit` */
 export async function start(options: StartOptions, context: Context, depth: Depth): Promise<Started> {
-  const { id, key, lease, ...wanted } = checked(Options, options, "a start");
+  const { id, key, lease, state, ...wanted } = checked(Options, options, "a start");
   const inputText = textOf(wanted.input, "the input");
   requireWithin("payloadBytes", Buffer.byteLength(inputText), "the input");
   const run = id ?? (key === undefined ? (`r-${randomUUID()}` as RunId) : runIdFor(wanted.name, key));
   const parent = wanted.parent === undefined ? undefined : (await requireRun(wanted.parent, context)).run;
   const draft = draftOf(run, wanted, hashOf(inputText), parent?.root ?? run);
-  const { bus, time } = context;
+  const { time } = context;
+  const first = state === undefined ? undefined : whole(state);
   let started: Run | undefined;
   try {
     if (!parent) await depth.add(); // what a run waits for must not be kept from it
-    await bus.log.append({
-      events: [
-        {
-          ...about(draft),
-          type: "run.queued",
-          data: { kind: draft.kind, name: draft.name, version: draft.version, queue: draft.queue },
-          ...(draft.causation === undefined ? {} : { causation: draft.causation }),
-        },
-      ],
+    const entry: Entry = {
+      events: [queuedEvent(draft)],
       rows: ([placed], at) => {
         started = startedAt(draft, wanted.availableAt, time.of(at));
-        return [rowOf(started, placed!.position) as { id: RecordId }];
+        const row = rowOf(started, placed!.position) as { id: RecordId };
+        return [
+          row,
+          ...(first ? [{ id: queries.patchId(run, placed!.n!), ...first.row, at: time.of(at) }] : []),
+        ];
       },
       statements: (_, at) => [
         ...(lease ? [queries.requireToken(lease.run.id, lease.token)] : []),
         ...edges(draft, time.of(at)),
+        ...keep(first?.content ? [first.content] : [], run, time.of(at)),
       ],
-    });
+    };
+    await appendFirst(entry, run, context);
     return { run: started!, existed: false };
   } catch (error) {
     if (lease && thrownBy(error) === queries.THROWN.stale) throw leaseLostError(lease.run.id, lease.token);
     if (!isThereAlready(error) && !(isFull(error) && (await isThere(run, context)))) throw error;
-    return { run: await requireSame(draft, context), existed: true };
+    return { run: await requireSame(draft, first?.next.hash, context), existed: true };
   }
 }
 
-const isThereAlready = (error: unknown) => error instanceof DbError && error.code === "db.already_exists";
-const isFull = (error: unknown) => error instanceof StateError && error.code === "state.queue_full";
+/**
+ * As the first event of the run: who comes second is refused without a transaction, however many they are. Twice, as the one
+ * before may still be on its way; what is then not there is no run, but somebody has told something under its id.
+ */
+async function appendFirst(entry: Entry, run: string, context: Context): Promise<void> {
+  for (let tries = 0; tries < 2; tries++) {
+    try {
+      await context.bus.log.append({ ...entry, expected: { [run]: 0 } });
+      return;
+    } catch (error) {
+      if (!isMoved(error) || (await isThere(run, context))) throw error;
+    }
+  }
+  await context.bus.log.append(entry);
+}
 
-async function isThere(run: string, { db }: Context): Promise<boolean> {
+const isMoved = (error: unknown) => error instanceof EventBusError && error.code === "event_bus.run_moved";
+export const isThereAlready = (error: unknown) =>
+  isMoved(error) || (error instanceof DbError && error.code === "db.already_exists");
+export const isFull = (error: unknown) => error instanceof StateError && error.code === "state.queue_full";
+
+export async function isThere(run: string, { db }: Context): Promise<boolean> {
   return (await db.query(queries.readToken(run))) !== undefined;
 }
 
-type Wanted = Omit<z.output<typeof Options>, "id" | "key" | "lease">;
+/** How the log is told of a run that is started. */
+export function queuedEvent(draft: Run): NewEvent {
+  const { kind, name, version, queue, causation } = draft;
+  return {
+    ...about(draft),
+    type: "run.queued",
+    data: { kind, name, version, queue },
+    ...(causation === undefined ? {} : { causation }),
+  };
+}
+
+/** A run without a parent that is about to be started. */
+export function draftFor(id: RunId, options: StartOptions): RunOf<"queued"> {
+  const { id: _, key: __, lease: ___, state: ____, ...wanted } = checked(Options, options, "a start");
+  const inputText = textOf(wanted.input, "the input");
+  requireWithin("payloadBytes", Buffer.byteLength(inputText), "the input");
+  return draftOf(id, wanted, hashOf(inputText), id);
+}
+
+type Wanted = Omit<z.output<typeof Options>, "id" | "key" | "lease" | "state">;
 
 function draftOf(id: RunId, wanted: Wanted, inputHash: string, root: RunId): RunOf<"queued"> {
   const { availableAt: _, maxAttempts = limits.attempts, ...rest } = wanted;
@@ -159,7 +203,7 @@ function draftOf(id: RunId, wanted: Wanted, inputHash: string, root: RunId): Run
   } as RunOf<"queued">;
 }
 
-function startedAt(draft: RunOf<"queued">, availableAt: Date | undefined, at: Date): RunOf<"queued"> {
+export function startedAt(draft: RunOf<"queued">, availableAt: Date | undefined, at: Date): RunOf<"queued"> {
   return {
     ...draft,
     createdAt: at,
@@ -182,12 +226,27 @@ export function edges({ id, parent, parentStep, causation }: Run, at: Date): Sta
 }
 
 /** @throws `state.run_conflict` if the one that is there is another */
-async function requireSame({ id, name, inputHash }: Run, context: Context): Promise<Run> {
-  const { run } = await requireRun(id, context);
-  if (run.name === name && run.inputHash === inputHash) return run;
+async function requireSame(
+  { id, name, inputHash }: Run,
+  state: Hash | undefined,
+  context: Context,
+): Promise<Run> {
+  const { run, hasDetails } = await requireRun(id, context);
+  const hasInput = run.name === name && run.inputHash === inputHash;
+  if (hasInput && (state === undefined || !hasDetails || state === (await firstState(id, context))))
+    return run;
+  const other = run.name !== name ? "its own input" : hasInput ? "another first state" : "another input";
   throw new StateError({
     code: "state.run_conflict",
-    message: `there is a run ${id} already, of ${run.name} with ${run.name === name ? "another input" : "its own input"}; take another key, or the same input`,
+    message: `there is a run ${id} already, of ${run.name} with ${other}; take another key, or the same input`,
     details: { run: id, name: run.name, inputHash: run.inputHash },
   });
 }
+
+async function firstState(run: string, { db }: Context): Promise<unknown> {
+  const [patch] = (await db.query(queries.readPatches(run, 1, FIRST_EVENTS))) as { hash: string }[];
+  return patch?.hash ?? EMPTY.hash;
+}
+
+/** One of these told of the start; others may have told of the run before. */
+const FIRST_EVENTS = 1_000;

@@ -42,16 +42,19 @@ function dataOf(run: Run, event: RunEvent): unknown {
 export function eventsOf(run: RunOf<"running">, change: CheckedChange): NewEvent[] {
   const event = (type: string, data: unknown): NewEvent => ({ ...about(run), type, data });
   const { steps = [], asks = [], expires = [], withdraws = [], events = [] } = change;
-  const told = [
+  const ofChange = [
     ...steps.map((step) => tellStep(run, step)),
     ...(change.checkpoint ? [event("checkpoint.created", { name: change.checkpoint.name })] : []),
     ...asks.map(({ key, text }) => event("question.asked", { key, text })),
     ...expires.map((key) => event("question.expired", { key })),
     ...withdraws.map((key) => event("question.withdrawn", { key })),
     ...(change.progress ? [event("progress.reported", change.progress)] : []),
-    ...events.map((own) => ({ ...about(run), ...own })),
-    ...(change.then ? [tell(run, endingOf(run, change.then, new Date(0)))] : []),
   ];
+  const own = events.map((each) => ({ ...about(run), ...each }));
+  const ending = change.then ? [tell(run, endingOf(run, change.then, new Date(0)))] : [];
+  // One that has an id of its own may have been told before, and is then left out.
+  const isFirstNew = ofChange.length > 0 || own[0]?.eventId === undefined;
+  const told = [...(isFirstNew ? ofChange : [event("state.changed", {})]), ...own, ...ending];
   return told.length > 0 ? told : [event("state.changed", {})];
 }
 
