@@ -2,19 +2,12 @@
 // D1. The state after an event is the nearest snapshot at or before it, and the patches from there on.
 // D2. A snapshot is written when the patches since the last one outweigh it, or there are many: what is kept grows with what
 //     changes, and what is read with one state.
+// D3. What is read is what was written: its hash says so.
 
-import {
-  hashOf,
-  patchTable,
-  canonicalJson,
-  requireWithin,
-  type Hash,
-  type Json,
-  type Patch,
-} from "@sentient/schema";
+import { hashOf, canonicalJson, requireWithin, type Hash, type Json, type Patch } from "@sentient/schema";
 import jsonPatch, { type Operation } from "fast-json-patch"; // CommonJS: Node finds no names in it
 import { INLINE_BYTES, type Content } from "./blobs.ts";
-import { StateError } from "./errors.ts";
+import { removedError, StateError } from "./errors.ts";
 
 /** Patches in a row, so that few rows are read to know a state. */
 const MOST_PATCHES = 100;
@@ -54,9 +47,9 @@ export function change(before: Document, state: Json): Written | undefined {
   requireWithin("payloadBytes", size, "the state");
   const hash = hashOf(text);
   const frozen = JSON.parse(text) as Json;
-  const ops = before.snapshot === 0 ? undefined : canonicalJson(opsBetween(before.state, frozen));
-  if (ops !== undefined && before.patches < MOST_PATCHES && before.patched + ops.length <= before.snapshot) {
-    const patched = before.patched + ops.length;
+  const ops = before.patches < MOST_PATCHES ? patchOf(before, frozen) : undefined;
+  const patched = before.patched + (ops === undefined ? 0 : Buffer.byteLength(ops));
+  if (ops !== undefined && patched <= before.snapshot && patched - before.patched < size) {
     const next = { ...before, state: frozen, text, hash, patched, patches: before.patches + 1 };
     return { next, row: { hash, kind: "patch", ops } };
   }
@@ -65,6 +58,16 @@ export function change(before: Document, state: Json): Written | undefined {
     ? { next, row: { hash, kind: "snapshot", state: text } }
     : { next, row: { hash, kind: "stored", blob: hash }, content: { hash, text } };
 }
+
+/** Undefined if there is nothing to patch yet, or that patch would not be applied. */
+function patchOf(before: Document, state: Json): string | undefined {
+  if (before.snapshot === 0) return undefined;
+  const ops = canonicalJson(opsBetween(before.state, state));
+  return ops.includes(REFUSED) ? undefined : ops;
+}
+
+/** Where a patch may not reach, as it is read again with the guard against replacing a prototype. */
+const REFUSED = "/constructor/prototype";
 
 /** All of a state, whatever lies before. */
 export function whole(state: Json): Written {
@@ -76,53 +79,51 @@ export function whole(state: Json): Written {
   );
 }
 
+const holds = (one: unknown) => typeof one === "object" && one !== null;
+
 /** RFC 6902. @returns the operations, which are JSON */
 export function opsBetween(before: Json, after: Json): Json {
-  const isSame = (one: unknown) => typeof one === "object" && one !== null;
-  if (!isSame(before) || !isSame(after) || Array.isArray(before) !== Array.isArray(after))
+  if (before === after) return [];
+  if (!holds(before) || !holds(after) || Array.isArray(before) !== Array.isArray(after))
     return [{ op: "replace", path: "", value: after }];
   return jsonPatch.compare(before as object, after as object) as unknown as Json;
 }
 
 /**
- * The state that rows in the order of their events make, beginning with a snapshot.
+ * The state that a snapshot and the patches after it make. `contents` are what blobs hold, by hash.
  *
- * @throws `state.details_removed` if there is none
+ * @throws `state.details_removed` if there is none, `state.damaged` (D3)
  */
-export function fold(rows: readonly unknown[], contents: ReadonlyMap<string, string>): Document {
-  let document = EMPTY;
-  for (const row of rows.map(patchTable.parse)) document = after(document, row, contents);
-  return document;
-}
-
-function after(before: Document, patch: Patch, contents: ReadonlyMap<string, string>): Document {
-  const { hash } = patch;
-  if (patch.kind === "patch") {
-    if (before.snapshot === 0) throw removedError(patch.id[0]);
-    const [size, patches] = [canonicalJson(patch.ops).length, before.patches + 1];
-    // eslint-disable-next-line unicorn/prefer-structured-clone
-    const state = jsonPatch.applyPatch(
-      structuredClone(before.state),
-      patch.ops as unknown as Operation[],
-      true,
-      true,
-    ).newDocument;
-    return { ...before, state, text: canonicalJson(state), hash, patched: before.patched + size, patches };
+export function fold(first: Patch, rest: readonly Patch[], contents: ReadonlyMap<string, string>): Document {
+  const [run] = first.id;
+  const begun = snapshotOf(first, contents);
+  if (begun === undefined) throw removedError(run);
+  const patches = rest.filter((row) => row.kind === "patch");
+  let state = JSON.parse(begun) as Json;
+  let patched = 0;
+  for (const patch of patches) {
+    patched += Buffer.byteLength(canonicalJson(patch.ops)); // before it is applied, which hands over its values
+    state = applied(state, patch);
   }
-  const text = patch.kind === "snapshot" ? canonicalJson(patch.state) : contents.get(patch.blob);
-  if (text === undefined) throw removedError(patch.id[0]);
-  return {
-    state: JSON.parse(text) as Json,
-    text,
-    hash,
-    snapshot: Buffer.byteLength(text),
-    patched: 0,
-    patches: 0,
-  };
+  const { hash } = patches.at(-1) ?? first;
+  const text = canonicalJson(state);
+  if (hashOf(text) !== hash) throw damagedError(run);
+  return { state, text, hash, snapshot: Buffer.byteLength(begun), patched, patches: patches.length };
 }
 
-/** How far back a snapshot lies at most, in rows. */
-export const ROWS_BACK = MOST_PATCHES + 1;
+function snapshotOf(patch: Patch, contents: ReadonlyMap<string, string>): string | undefined {
+  if (patch.kind === "patch") return undefined;
+  return patch.kind === "snapshot" ? canonicalJson(patch.state) : contents.get(patch.blob);
+}
+
+/** Changes `state`, which is nobody else's. */
+export function applied(state: Json, { id: [run], ops }: Extract<Patch, { kind: "patch" }>): Json {
+  try {
+    return jsonPatch.applyPatch(state, ops as unknown as Operation[], true, true).newDocument;
+  } catch (cause) {
+    throw damagedError(run, cause);
+  }
+}
 
 function textOf(state: Json): string {
   try {
@@ -136,10 +137,11 @@ function textOf(state: Json): string {
   }
 }
 
-function removedError(run: string): StateError {
+function damagedError(run: string, cause?: unknown): StateError {
   return new StateError({
-    code: "state.details_removed",
-    message: `the state of the run ${run} there is gone: its details were kept for a time and then removed`,
+    code: "state.damaged",
+    message: `the state of the run ${run} there is not what was written: its rows were changed. Go back to another point of it, or take them from a backup`,
     details: { run },
+    ...(cause === undefined ? {} : { cause }),
   });
 }

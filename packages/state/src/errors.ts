@@ -20,8 +20,10 @@ export type StateErrorCode =
   | "state.not_open"
   | "state.invalid_answer"
   // looking back
+  | "state.checkpoint_exists"
   | "state.position_ahead"
   | "state.details_removed"
+  | "state.damaged"
   | "state.bad_export"
   // it is over
   | "state.closed";
@@ -67,6 +69,14 @@ export function leaseLostError(run: string, token: number): StateError {
     code: "state.lease_lost",
     message: `lease ${token} of the run ${run} has moved on: whoever holds the next one goes on, and nothing of this change was committed`,
     details: { run, token },
+  });
+}
+
+export function removedError(run: string): StateError {
+  return new StateError({
+    code: "state.details_removed",
+    message: `what the run ${run} did is gone: its details were kept for a time and then removed`,
+    details: { run },
   });
 }
 

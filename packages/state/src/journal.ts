@@ -9,10 +9,11 @@ import { stepTable, type Json, type Step as StoredStep } from "@sentient/schema"
 import { readContents } from "./blobs.ts";
 import { commit, type Tools } from "./commit.ts";
 import { requireRun } from "./changing.ts";
-import { StateError } from "./errors.ts";
+import { removedError, StateError } from "./errors.ts";
 import type { Lease } from "./lease.ts";
 import * as queries from "./queries.ts";
-import type { Run } from "./run.ts";
+import { countWhole } from "./transfer-queries.ts";
+import { readRun, type ReadRun, type Run } from "./run.ts";
 
 type Without<T, K extends string> = T extends unknown ? Omit<T, K> : never;
 
@@ -28,20 +29,43 @@ export type Journal = ReadonlyMap<string, Step>;
 /** Up to which of its events a run is asked about; all of it if undefined. */
 export type UpTo = number | undefined;
 
-/** J1. @throws `state.not_found` */
+/** J1. @throws `state.not_found`, `state.details_removed` */
 export async function readJournal(run: string, upTo: UpTo, db: Database): Promise<Map<string, Step>> {
   const rows: StoredStep[] = [];
-  for (let { run: at } = await requireRun(run, { db }), n = upTo; ;) {
-    const counts = inHistory(at, n);
-    const own = (await db.query(queries.readSteps(at.id))).map(stepTable.parse);
+  const seen: Run[] = [];
+  let read = await requireRun(run, { db });
+  for (let n = upTo; ;) {
+    if (!read.hasDetails) throw removedError(run);
+    seen.push(read.run);
+    const counts = inHistory(read.run, n);
+    const own = (await db.query(queries.readSteps(read.run.id))).map(stepTable.parse);
     rows.unshift(...own.filter((step) => counts(step.n)));
-    if (!at.forkOf) break;
-    n = at.forkOf.n;
-    at = (await requireRun(at.forkOf.run, { db })).run;
+    if (!read.run.forkOf) break;
+    n = read.run.forkOf.n;
+    read = await parentOfFork(read.run, db);
   }
   const hashes = rows.flatMap((row) => (row.status === "stored" ? row.blob : []));
   const contents = await readContents(db, hashes);
+  await requireStill(seen, db);
   return new Map(rows.map((row) => [row.id[2], stepOf(row, contents)]));
+}
+
+/** @throws `state.details_removed` if it was removed */
+export async function parentOfFork({ id, forkOf }: Run, db: Database): Promise<ReadRun> {
+  const row = await db.query(queries.readRun(forkOf!.run));
+  if (row === undefined) throw removedError(id);
+  return readRun(row);
+}
+
+/**
+ * What was read of runs that are over was all there: nothing of them was removed meanwhile.
+ *
+ * @throws `state.details_removed`
+ */
+export async function requireStill(runs: readonly Run[], db: Database): Promise<void> {
+  const over = runs.filter((run) => "endedAt" in run).map(({ id }) => id);
+  if (over.length === 0 || (await db.query(countWhole(over))) === over.length) return;
+  throw removedError(runs[0]!.id);
 }
 
 /** Whether what one of its events told of still counts after `upTo`. */

@@ -2,6 +2,7 @@
 
 import { RecordId } from "@sentient/db-pool";
 import { runTable, type Run as StoredRun } from "@sentient/schema";
+import { isReserved } from "./reserved.ts";
 
 type Without<T, K extends string> = T extends unknown ? Omit<T, K> : never;
 
@@ -21,12 +22,17 @@ function seekOf(run: Run, first: number): StoredRun["seek"] {
   return { newest: -first, ...tree, ...claimable(run), ...("endedAt" in run ? { over: run.endedAt } : {}) };
 }
 
+/** Of one priority what was begun goes on before what was not: it does not stand behind all that came since. */
+function rankOf({ priority, startedAt }: Run): number {
+  return -2 * priority - (startedAt ? 1 : 0);
+}
+
 function claimable(run: Run): Partial<StoredRun["seek"]> {
   switch (run.status) {
     case "queued":
       return run.availableAt > run.updatedAt
         ? { due: laneOf(run), dueAt: run.availableAt }
-        : { ready: laneOf(run), rank: -run.priority, since: run.availableAt };
+        : { ready: laneOf(run), rank: rankOf(run), since: run.startedAt ? run.createdAt : run.availableAt };
     case "running":
       return { due: laneOf(run), dueAt: run.lease.until };
     case "waiting": {
@@ -49,9 +55,12 @@ export interface ReadRun {
   run: Run;
   /** The position of its first event. */
   first: number;
+  /** Whether its steps and its state are there: some time after it is over they are removed. */
+  hasDetails: boolean;
 }
 
 export function readRun(row: unknown): ReadRun {
   const { seek, ...run } = runTable.parse(row);
-  return { run: run as Run, first: -seek.newest };
+  const hasDetails = "endedAt" in run ? seek.over !== undefined : !isReserved(run as Run);
+  return { run: run as Run, first: -seek.newest, hasDetails };
 }
