@@ -87,8 +87,6 @@ export class Log {
   #askedForHead: PromiseWithResolvers<number>[] = [];
   readonly #contention = new Contention();
   #hasTurn = false;
-  /** Where the runs of the batch stand was asked because what was known of them was not true any more. */
-  #hasAskedAnew = false;
   #producer = newProducer();
   /** The number of the last batch that was settled, one way or the other; 0 until the producer has begun. */
   #batch: number | undefined;
@@ -272,7 +270,6 @@ export class Log {
 
   #committed({ entries, rows, placed, at, number }: Batch): void {
     this.#batch = number;
-    this.#hasAskedAnew = false;
     if (rows.length > 0) {
       this.#hasTurn = false;
       const after = this.#end.position;
@@ -320,18 +317,18 @@ export class Log {
   /** Somebody else has appended: what was placed is to be placed anew. */
   #afterLoss(entries: readonly Pending[]): readonly Pending[] {
     this.#contention.lost();
-    this.#hasAskedAnew = false;
     this.#isCurrent = false;
     return entries;
   }
 
   /**
-   * Somebody else has appended to one of the runs since this process has: where they stand is asked anew. That cannot
-   * happen twice while the head stands still.
+   * Somebody else has appended to one of the runs since this process has asked: where they stand is asked anew. Of what was
+   * asked as of the head that the batch has moved, that cannot be.
    */
   #afterRunMoved(entries: readonly Pending[], error: DbError): readonly Pending[] {
-    if (this.#hasAskedAnew) return refuse(entries, damagedError(this.#end.position + 1, error.message));
-    this.#hasAskedAnew = true;
+    const { position } = this.#end;
+    if (this.#runs.areAsOf(runsOf(entries), position))
+      return refuse(entries, damagedError(position + 1, error.message));
     this.#runs.forget(runsOf(entries));
     this.#isCurrent = false;
     return entries;

@@ -14,6 +14,11 @@ export class Runs {
     return [...new Set(runs)].filter((run) => !this.#last.has(run));
   }
 
+  /** Whether where each of `runs` stands is known up to a position. */
+  areAsOf(runs: readonly string[], position: number): boolean {
+    return runs.every((run) => this.#last.get(run)?.asOf === position);
+  }
+
   /** n is 0 for a run without events. */
   last(run: string): LastOfRun {
     return this.#last.get(run) ?? { n: 0 };

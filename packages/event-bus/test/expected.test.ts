@@ -68,6 +68,20 @@ describe("an entry that says where its run stands", () => {
     expect(await bus.history()).toMatchObject({ events: [] });
   });
 
+  test("is asked where it stands as often as others have told something of it", async () => {
+    const { bus, db } = await freshBus();
+    const other = busOn(db);
+    await bus.publish(told("a"));
+    for (const i of [1, 2, 3]) {
+      await other.publish(told("a"));
+      const refused = bus.log.append({ events: [told("a"), told(`new-${i}`)], guards: [surql`NONE`] });
+      expect((await failureOf(() => refused)).code).toBe("event_bus.guard_failed");
+      await other.publish(told("a"));
+      await bus.log.append({ events: [told("a"), told(`other-${i}`)] });
+    }
+    await expectInOrder(db);
+  });
+
   async function expectRefusedAfterTrim(): Promise<void> {
     const { db, bus } = await freshBus();
     const other = busOn(db);
