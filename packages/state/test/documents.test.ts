@@ -1,10 +1,9 @@
 import { surql } from "@sentient/db-pool";
 import { canonicalJson, type Json } from "@sentient/schema";
-import { sabotage, seeded } from "@sentient/testkit";
-import * as fc from "fast-check";
+import { sabotage } from "@sentient/testkit";
 import { describe, expect, test } from "vitest";
 import { freshState, type Fresh } from "./support/fresh.ts";
-import { claimed, started } from "./support/histories.ts";
+import { started } from "./support/histories.ts";
 
 describe("the state of a run", () => {
   test("is an empty object until one was written", async () => {
@@ -100,115 +99,6 @@ describe("the state of a run", () => {
     expect(await fresh.state.stateAt(lease.run.id, { n: next })).toEqual({ pad, seen: 3 });
     await fresh.db.query(surql`DELETE patch WHERE kind = "snapshot"`);
     await expect(fresh.state.stateAt(lease.run.id)).rejects.toMatchObject({ code: "state.details_removed" });
-  });
-});
-
-const KEYS = ["a", "b", "c", "constructor", "prototype", "", "a/b", "a~1b", "0", "1"];
-const { json } = fc.letrec<{ json: Json }>((tie) => ({
-  json: fc.oneof(
-    { maxDepth: 3 },
-    fc.constantFrom<Json>(null, true, false, "", 0, 1.5, -7),
-    fc.string({ maxLength: 6, unit: "grapheme" }).filter((text) => text.isWellFormed()),
-    fc.array(tie("json"), { maxLength: 4 }),
-    fc.dictionary(fc.constantFrom(...KEYS), tie("json"), { maxKeys: 5 }),
-  ),
-}));
-/** Some are so large that a change of them is kept as a patch. */
-const states = fc.oneof(
-  json,
-  json.map((value): Json => ({ pad: "x".repeat(400), value })),
-);
-
-const steps = fc.array(
-  fc.oneof(
-    {
-      weight: 6,
-      arbitrary: fc.record({ do: fc.constant("commit" as const), state: states, checkpoint: fc.boolean() }),
-    },
-    { weight: 1, arbitrary: fc.record({ do: fc.constant("restore" as const), at: fc.nat() }) },
-    {
-      weight: 1,
-      arbitrary: fc.record({
-        do: fc.constant("fork" as const),
-        at: fc.nat(),
-        state: fc.option(states, { nil: undefined }),
-      }),
-    },
-    { weight: 1, arbitrary: fc.record({ do: fc.constant("tell" as const) }) },
-  ),
-  { minLength: 1, maxLength: 14 },
-);
-
-/** What a run's state was after each of its events: `was[n]`. */
-interface Known {
-  run: string;
-  was: Json[];
-  restores: { at: number; to: number }[];
-}
-
-function know({ was }: Known, n: number, state: Json): void {
-  while (was.length <= n) was.push(state);
-}
-
-const counts = ({ restores }: Known, n: number) => !restores.some(({ at, to }) => n > to && n < at);
-
-async function play(
-  fresh: Fresh,
-  queue: string,
-  script: Iterable<(typeof steps extends fc.Arbitrary<infer T> ? T : never)[number]>,
-) {
-  const { state, bus } = fresh;
-  const { run } = await state.start({ name: "write", queue });
-  let now: Known = { run: run.id, was: [{}, {}], restores: [] };
-  const all = [now];
-  let lease = await claimed(fresh, queue);
-  know(now, lease.n, {});
-  let names = 0;
-  for (const step of script) {
-    const last = now.was.at(-1)!;
-    if (step.do === "commit") {
-      const checkpoint = step.checkpoint ? { checkpoint: { name: `c${names++}` } } : {};
-      know(now, (await state.commit(lease, { state: step.state, ...checkpoint })).n, step.state);
-    } else if (step.do === "tell") {
-      await bus.publish({ type: "other.told", run: now.run });
-      know(now, now.was.length, last);
-    } else if (step.do === "restore") {
-      const inHistory = now.was.map((_, n) => n).filter((n) => n > 0 && counts(now, n));
-      const to = inHistory[step.at % inHistory.length]!;
-      know(now, (await state.commit(lease, { then: { pause: { by: "a test" } } })).n, last);
-      const { restores } = await state.restore(now.run, { n: to });
-      now.restores = restores!;
-      lease = await claimed(fresh, queue);
-      know(now, lease.n, now.was[to]!);
-    } else {
-      const n = 1 + (step.at % (now.was.length - 1));
-      await state.commit(lease, { then: { pause: { by: "a test" } } });
-      know(now, now.was.length, last);
-      const edit = step.state === undefined ? {} : { state: step.state };
-      const forked = await state.fork(now.run, { n, ...edit });
-      now = { run: forked.run.id, was: [], restores: [] };
-      all.push(now);
-      lease = await claimed(fresh, queue);
-      know(now, lease.n, step.state ?? all.at(-2)!.was[n]!);
-    }
-  }
-  return all;
-}
-
-describe("whatever was written, restored and forked", () => {
-  test("the state after each event is what it was then", { timeout: 120_000 }, async () => {
-    const fresh = await freshState();
-    let queues = 0;
-    await fc.assert(
-      fc.asyncProperty(steps, async (script) => {
-        for (const { run, was } of await play(fresh, `q${queues++}`, script)) {
-          const read = await Promise.all(was.slice(1).map((_, i) => fresh.state.stateAt(run, { n: i + 1 })));
-          expect(read.map(canonicalJson)).toEqual(was.slice(1).map(canonicalJson));
-          expect(canonicalJson(await fresh.state.stateAt(run))).toEqual(canonicalJson(was.at(-1)!));
-        }
-      }),
-      { numRuns: 12, seed: seeded().seed },
-    );
   });
 });
 

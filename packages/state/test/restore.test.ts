@@ -140,6 +140,23 @@ describe("a restore", () => {
     await expect(twice).rejects.toMatchObject({ code: "state.step_exists" });
   });
 
+  test("leaves runs alone that were started since: the step that started one finds it again", async () => {
+    const fresh = await freshState();
+    const { state } = fresh;
+    const lease = await started(fresh);
+    const { n } = await state.commit(lease, { steps: [done("plan")] });
+    const child = { name: "read", key: `${lease.run.id}/main/read#1`, parent: lease.run.id, input: 1 };
+    const { run } = await state.start({ ...child, lease });
+    await state.commit(lease, { then: { wait: [{ for: "run", at: "main/read#1", run: run.id }] } } as never);
+    await state.restore(lease.run.id, { n });
+    expect((await state.load(run.id)).status).toBe("queued");
+    const next = await claimed(fresh);
+    expect(await state.start({ ...child, lease: next })).toMatchObject({
+      existed: true,
+      run: { id: run.id },
+    });
+  });
+
   test("goes back as often as it is asked, to whatever still counts", async () => {
     const fresh = await freshState();
     const { state } = fresh;
