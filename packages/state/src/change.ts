@@ -2,6 +2,7 @@
 
 import { Failure, hashOf, canonicalJson, Name, StepKey, Wait, type Json } from "@sentient/schema";
 import { z } from "zod";
+import { readAnswerSchema } from "./answer-schema.ts";
 import { StateError } from "./errors.ts";
 
 const Value = z.unknown() as unknown as z.ZodType<Json, Json>;
@@ -109,8 +110,17 @@ export function checkChange(change: Change): CheckedChange {
   const keys = parsed.data.steps?.map(({ key }) => key) ?? [];
   const twice = keys.find((key, i) => keys.indexOf(key) < i);
   if (twice !== undefined) throw badChange(`the step ${twice} stands in it twice`);
+  for (const { key, schema } of parsed.data.asks ?? []) if (schema !== undefined) requireSchema(key, schema);
   if (Object.values(parsed.data).every((value) => value === undefined)) throw badChange("it changes nothing");
   return parsed.data;
+}
+
+function requireSchema(key: string, schema: Json): void {
+  try {
+    readAnswerSchema(schema);
+  } catch (cause) {
+    throw badChange(`the schema of the question ${key} cannot be read: ${(cause as Error).message}`, cause);
+  }
 }
 
 function said({ path, message }: z.core.$ZodIssue): string {

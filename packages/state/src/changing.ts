@@ -2,10 +2,11 @@
 
 import type { Database, Statement } from "@sentient/db-pool";
 import type { EventBus, NewEvent, NewRow, Placed } from "@sentient/event-bus";
-import { busyError, isStale, isWaitingFor, save } from "./commit.ts";
+import { busyError, isStale, isWaitingFor, save, withdrawals } from "./commit.ts";
 import { notFoundError } from "./errors.ts";
 import * as queries from "./queries.ts";
 import { apply, type RunEvent } from "./run-machine.ts";
+import { requireThere } from "./reserved.ts";
 import { readRun, type ReadRun, type Run } from "./run.ts";
 import { tell } from "./telling.ts";
 import type { Time } from "./time.ts";
@@ -21,6 +22,8 @@ type WithoutTime<T> = T extends { at: Date } ? Omit<T, "at"> : never;
 export interface Decision {
   /** What happens to the run, one after the other, with what else is told of each. */
   events: { event: WithoutTime<RunEvent>; told?: Partial<NewEvent> }[];
+  /** What else is different of its row. */
+  edit?: Pick<Run, "tags">;
   rows?: (placed: readonly Placed[], at: Date) => NewRow[];
   statements?: (placed: readonly Placed[], at: Date) => Statement[];
 }
@@ -39,6 +42,7 @@ export async function changeRun(
 ): Promise<Run> {
   for (let tries = 0; tries < MOST_TRIES; tries++) {
     const read = await requireRun(id, context);
+    requireThere(read.run);
     const decision = await decide(read);
     if (!decision) return read.run;
     const changed = await attempt(read, decision, context);
@@ -61,42 +65,49 @@ async function attempt(
   { db, bus, time }: Context,
 ): Promise<Run | undefined> {
   const { run } = read;
-  const { events, rows, statements } = decision;
+  const { events, edit, rows, statements } = decision;
   const epoch = new Date(0);
-  const after = (placed: readonly Placed[], at: Date) =>
-    events.reduce(
-      (before, { event }, i) => apply(before, { ...event, ...placeOf(event, placed[i]), at } as RunEvent),
+  const after = (placed: readonly Placed[], at: Date) => {
+    const next = events.reduce(
+      (before, { event }, i) => apply(before, { ...event, ...placeOf(event, placed[i]), at }),
       run,
     );
+    return edit ? { ...next, ...edit, revision: run.revision + 1, updatedAt: at } : next;
+  };
   const isEnd = "endedAt" in after([], epoch); // and refuses what cannot be, before anything is sent
   const parent = isEnd ? await parentOf(run, db) : undefined;
   const woken = parent && isWaitingFor(parent.run, run.id) ? parent : undefined;
-  const resumed = (at: Date): RunEvent => ({ type: "run.resumed", at });
   let changed: Run | undefined;
+  let tried: readonly Placed[] = [];
   try {
-    await bus.log.append({
+    const places = await bus.log.append({
       events: [
-        ...events.map(({ event, told }) => ({ ...tell(run, { ...event, at: epoch } as RunEvent), ...told })),
+        ...events.map(({ event, told }) => ({ ...tell(run, { ...event, at: epoch }), ...told })),
         ...(woken ? [tell(woken.run, resumed(epoch))] : []),
       ],
       ...(rows ? { rows: (placed, at) => rows(placed, time.of(at)) } : {}),
       statements: (placed, placedAt) => {
         const at = time.of(placedAt);
+        tried = placed;
         changed = after(placed, at);
         return [
           ...(statements?.(placed, at) ?? []),
           ...written(read, changed, at),
+          ...withdrawals(changed, at),
           ...(woken ? [save(woken, apply(woken.run, resumed(at)))] : []),
           ...(parent && !woken ? [queries.requireRevision(parent.run.id, parent.run.revision)] : []),
         ];
       },
     });
-    return changed ?? (await requireRun(run.id, { db })).run; // it was told before, under its id
+    const isNew = places[0]?.position === tried[0]?.position;
+    return isNew && changed ? changed : (await requireRun(run.id, { db })).run; // else it was told before, under its id
   } catch (error) {
     if (isStale(error)) return undefined;
     throw error;
   }
 }
+
+const resumed = (at: Date): RunEvent => ({ type: "run.resumed", at });
 
 /** The event that puts a run back is where it goes on from. */
 function placeOf({ type }: { type: string }, placed: Placed | undefined): { n?: number } {

@@ -27,7 +27,7 @@ import { thrownBy } from "./commit.ts";
 import type { Depth } from "./depth.ts";
 import { EMPTY, whole } from "./document.ts";
 import { checked, leaseLostError, StateError } from "./errors.ts";
-import type { Lease } from "./lease.ts";
+import { Lease } from "./lease.ts";
 import * as queries from "./queries.ts";
 import { rowOf, runId, type Run, type RunOf } from "./run.ts";
 import { about } from "./telling.ts";
@@ -52,7 +52,7 @@ const Options = z.strictObject({
   maxAttempts: z.int().min(1).optional(),
   availableAt: z.date().optional(),
   deadline: z.date().optional(),
-  lease: z.custom<Lease>().optional(),
+  lease: z.instanceof(Lease).optional(),
   state: (z.unknown() as unknown as z.ZodType<Json, Json>).optional(),
 });
 
