@@ -218,7 +218,7 @@ describe("a deadline", () => {
   test("makes its run due, whose worker goes on with the answer for that case", async () => {
     const { state, bus, clock, run } = await withDeadline();
     expect(await claimed(state)).toEqual([]);
-    await clock.advance(60_001);
+    await clock.advance(60_000);
     const lease = await held(state);
     await state.commit(lease, { expires: ["ok#1"] });
     expect(await state.questions.get(run, "ok#1")).toMatchObject({

@@ -132,7 +132,7 @@ describe("a signal", () => {
     const until = new Date(clock.now() + 60_000);
     await state.commit(lease, { then: { wait: [{ ...forGo.then.wait[0]!, until }] } });
     expect(await state.claim({ worker: "w-1", serves })).toHaveLength(0);
-    await clock.advance(60_001);
+    await clock.advance(60_000);
     const again = await held(state);
     expect(await state.nextSignal(again, "go")).toBeUndefined();
   });
