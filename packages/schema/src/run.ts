@@ -73,7 +73,7 @@ export type ParkReason = z.infer<typeof ParkReason>;
  * so a run stands only in those where it is looked for.
  */
 const Seek = z.object({
-  /** Queue, name and version of a run that may be claimed now, its priority with the sign turned, and since when. */
+  /** Queue, name and version of a run that may be claimed now, its priority and whether it was begun with the sign turned, and since when. */
   ready: z.string().optional(),
   rank: z.int().optional(),
   since: z.date().optional(),
@@ -86,6 +86,10 @@ const Seek = z.object({
   tree: RunId.optional(),
   /** Since when it is over, as long as its details are kept. */
   over: z.date().optional(),
+  /** The same once nobody reads its details any more, as long as they are being removed. */
+  emptying: z.date().optional(),
+  /** The same when they are removed. */
+  bare: z.date().optional(),
 });
 
 const core = {
@@ -185,6 +189,8 @@ export const runTable = defineTable({
     byName: unique("name", "seek.newest"),
     byTree: unique("seek.tree", "seek.newest"),
     over: unique("seek.over", "id"),
+    emptying: unique("seek.emptying", "id"),
+    bare: unique("seek.bare", "id"),
   },
   comment: "one durable execution of an agent's task or of a workflow",
 });

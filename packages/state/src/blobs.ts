@@ -1,9 +1,8 @@
 // Blobs. Owns: what is too large for a row of its kind, kept once by its hash.
 
-import type { Database, Statement } from "@sentient/db-pool";
+import { surql, type Database, type RecordId, type Statement } from "@sentient/db-pool";
 import { hashOf, type Hash } from "@sentient/schema";
 import * as queries from "./queries.ts";
-import { surql } from "@sentient/db-pool";
 
 /** What a row holds itself. */
 export const INLINE_BYTES = 64 * 1024;
@@ -23,12 +22,22 @@ export function keep(contents: readonly Content[], run: string, at: Date): State
   return contents.flatMap(({ hash, text }) => queries.keepBlob(hash, run, Buffer.from(text), at));
 }
 
+interface BlobRow {
+  id: RecordId;
+  content: ArrayBuffer;
+}
+
+/** Blobs of one answer: each may have a megabyte. */
+const AT_ONCE = 16;
+
 /** The texts of blobs by their hashes; one that is gone is left out. */
 export async function readContents(db: Database, hashes: Iterable<string>): Promise<Map<string, string>> {
-  const ids = [...new Set(hashes)].map(queries.blobId);
-  if (ids.length === 0) return new Map();
-  const rows = await db.query(
-    surql<{ hash: string; content: ArrayBuffer }[]>`SELECT record::id(id) AS hash, content FROM ${ids}`,
-  );
-  return new Map(rows.map(({ hash, content }) => [hash, Buffer.from(content).toString()]));
+  const all = [...new Set(hashes)];
+  const contents = new Map<string, string>();
+  for (let at = 0; at < all.length; at += AT_ONCE) {
+    const ids = all.slice(at, at + AT_ONCE).map(queries.blobId);
+    const rows = await db.query(surql<BlobRow[]>`SELECT * FROM ${ids}`); // fields by name fail for one that is gone
+    for (const { id, content } of rows) contents.set(id.id as string, Buffer.from(content).toString());
+  }
+  return contents;
 }
