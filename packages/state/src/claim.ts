@@ -55,10 +55,11 @@ export async function claim(options: ClaimOptions, context: Context): Promise<Le
   if (lanesOf(wanted).length === 0) return [];
   const { ids, limits, now } = await findCandidates(wanted, context);
   const flow = new Map(limits.map((limit) => [String(limit.id.id), limit]));
+  const wish = { asOf: now, wanted, flow, full: new Set<string>() };
   const leases: Lease[] = [];
   for (let i = 0; i < ids.length && leases.length < wanted.max;) {
     const some = ids.slice(i, (i += wanted.max - leases.length));
-    leases.push(...(await claimThese(some, wanted, flow, now, context)));
+    leases.push(...(await claimThese(some, wish, context)));
   }
   return leases;
 }
@@ -74,24 +75,37 @@ interface Try {
   asOf: Date;
   wanted: Wanted;
   flow: Flow;
+  /** Limits that others have filled since. */
+  full: Set<string>;
 }
 
 async function claimThese(
   runs: readonly string[],
-  wanted: Wanted,
-  flow: Flow,
-  asOf: Date,
+  wish: Omit<Try, "read" | "steps">,
   context: Context,
 ): Promise<Lease[]> {
   const { rows, steps } = await context.db.query(queries.readChosen(runs));
-  const tries = rows.map((row, i) =>
-    claimOne({ read: readRun(row), steps: steps[i]!, asOf, wanted, flow }, context),
-  );
+  const tries = rows
+    .map((row, i) => ({ ...wish, read: readRun(row), steps: steps[i]! }))
+    .filter(({ read }) => isOpen(read.run, wish.asOf) && !isFull(read.run, wish))
+    .map((each) => claimOne(each, context));
   const results = await Promise.allSettled(tries);
   const leases = results.flatMap((result) => (result.status === "fulfilled" ? (result.value ?? []) : []));
   const failed = results.find((result) => result.status === "rejected");
   if (failed && leases.length === 0) throw failed.reason;
   return leases;
+}
+
+/** Whether nobody has claimed it, or done something else with it, since it was a candidate. */
+function isOpen(run: Run, asOf: Date): boolean {
+  if (run.status === "running") return run.lease.until <= asOf;
+  if (run.status === "waiting")
+    return [run.wakeAt, run.deadline].some((at) => at instanceof Date && at <= asOf);
+  return run.status === "queued";
+}
+
+function isFull(run: Run, { flow, full }: Pick<Try, "flow" | "full">): boolean {
+  return full.size > 0 && limitsOf(run, flow).some(({ key }) => full.has(key));
 }
 
 /** @returns undefined if it went to somebody else, or was parked or cancelled instead */
@@ -125,7 +139,7 @@ type Event = Decision["events"][number]["event"];
 
 /** K1. */
 async function grant(
-  { read, steps, wanted, flow }: Try,
+  { read, steps, wanted, flow, full }: Try,
   attempt: number,
   { bus, time }: Context,
 ): Promise<Lease | undefined> {
@@ -141,11 +155,12 @@ async function grant(
     const lease = { worker: wanted.worker, token, until, ...(slots.length > 0 ? { slots } : {}) };
     return { type: "run.started", at, lease, attempt, steps };
   };
+  const guards = limits.flatMap((limit) => guardsOf(limit, run, now).map((guard) => ({ key: limit.key, guard })));
   let claimed: Run | undefined;
   try {
     const [placed] = await bus.log.append({
       events: [tell(run, started(new Date(0)))],
-      guards: limits.flatMap((limit) => guardsOf(limit, run, now)),
+      guards: guards.map(({ guard }) => guard),
       statements: (_, placedAt) => {
         const at = time.of(placedAt);
         claimed = apply(run, started(at));
@@ -165,8 +180,11 @@ async function grant(
     });
     return new Lease(claimed as RunOf<"running">, first, placed!.n!);
   } catch (error) {
-    if (isStale(error) || isGuardFailed(error)) return undefined;
-    throw error;
+    if (isStale(error)) return undefined;
+    if (!isGuardFailed(error)) throw error;
+    const failed = guards[error.details?.guard as number];
+    if (failed) full.add(failed.key);
+    return undefined;
   }
 }
 
@@ -225,6 +243,6 @@ function saidOf({ concurrency = 0, rate }: Partial<FlowLimitRow> = {}): LimitSai
   return [concurrency, rate?.count ?? 0, rate?.per ?? 0];
 }
 
-function isGuardFailed(error: unknown): boolean {
+function isGuardFailed(error: unknown): error is EventBusError {
   return error instanceof EventBusError && error.code === "event_bus.guard_failed";
 }

@@ -4,6 +4,7 @@ import { inspect } from "node:util";
 import { SentientError } from "@sentient/db-pool";
 import type { EventBus } from "@sentient/event-bus";
 import type { Event, Json } from "@sentient/schema";
+import { onTestFinished, vi } from "vitest";
 import type { Change } from "../../src/change.ts";
 import type { ClaimOptions } from "../../src/claim.ts";
 import type { State } from "../../src/index.ts";
@@ -58,6 +59,17 @@ export async function running(state: State, options: Partial<StartOptions> = {})
 export const failure = { name: "Error", message: "it did not work", retryable: true };
 
 type Step = NonNullable<Change["steps"]>[number];
+
+/** Takes away what appends of the log expect of their runs, as long as the test lasts. */
+export function expectNothing({ log }: EventBus): void {
+  const prototype = Object.getPrototypeOf(log) as EventBus["log"];
+  const { append } = prototype;
+  const spy = vi.spyOn(prototype, "append");
+  spy.mockImplementation(function (this: EventBus["log"], { expected: _, ...entry }, options) {
+    return append.call(this, entry, options);
+  });
+  onTestFinished(() => spy.mockRestore());
+}
 
 /** A step that is done. */
 export const done = (key: string, result: Json = key): Step => ({
