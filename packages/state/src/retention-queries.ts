@@ -4,6 +4,12 @@ import { surql, type RecordId, type Statement } from "@sentient/db-pool";
 import * as queries from "./queries.ts";
 import { runId } from "./run.ts";
 
+const AT_THE_END = new Date("9999-12-31");
+
+/** Of no time at all it is everything: what the log was told of a moment ago may bear a time that is still to come. */
+const cutoff = (ms: number, now: Date | null): Statement =>
+  ms === 0 ? surql`${AT_THE_END}` : surql`(${now} ?? time::now()) - duration::from_millis(${ms})`;
+
 export interface Over {
   id: RecordId<"run">;
   over: Date;
@@ -13,7 +19,7 @@ export interface Over {
 
 /** In the order of when they were over. */
 export const readOver = (after: Date, ms: number, limit: number, now: Date | null) => surql<Over[]>`{
-  LET $before = (${now} ?? time::now()) - duration::from_millis(${ms});
+  LET $before = ${cutoff(ms, now)};
   LET $after = ${after};
   LET $found = (SELECT id, seek.over AS over FROM run WHERE seek.over >= $after AND seek.over <= $before LIMIT ${limit});
   RETURN $found.map(|$run| { id: $run.id, over: $run.over, isRead: ${isRead(surql`$run.id`)} });
@@ -29,7 +35,7 @@ export const readEmptying = (limit: number) =>
 
 export const readBare = (after: Date, ms: number, limit: number, now: Date | null) =>
   surql<{ id: RecordId<"run">; bare: Date; isNeeded: boolean }[]>`{
-  LET $before = (${now} ?? time::now()) - duration::from_millis(${ms});
+  LET $before = ${cutoff(ms, now)};
   LET $after = ${after};
   LET $found = (SELECT id, seek.bare AS bare, parent FROM run WHERE seek.bare >= $after AND seek.bare <= $before LIMIT ${limit});
   RETURN $found.map(|$run| { id: $run.id, bare: $run.bare, isNeeded: ${isAwaited(surql`$run.parent`)} });
@@ -42,7 +48,7 @@ function isAwaited(parent: Statement): Statement {
 
 /** From now on nobody reads what it did. */
 export const empty = (run: string, ms: number, now: Date | null) => surql`{
-  LET $before = (${now} ?? time::now()) - duration::from_millis(${ms});
+  LET $before = ${cutoff(ms, now)};
   LET $run = ${runId(run)};
   IF ${isRead(surql`$run`)} { THROW ${queries.THROWN.stale} };
   LET $saved = (UPDATE ONLY $run SET seek.emptying = seek.over, seek.over = NONE
@@ -72,17 +78,26 @@ export const isEmptying = (run: string) => surql`{
   IF (SELECT VALUE seek.emptying FROM ONLY ${runId(run)}) = NONE { THROW ${queries.THROWN.stale} }
 }`;
 
-/** Only of a run that is being emptied: one that was brought back meanwhile keeps them. */
-export const removeRows = (run: string, ids: readonly RecordId[]) => surql`{
-  IF (SELECT VALUE seek.emptying FROM ONLY ${runId(run)}) != NONE { DELETE ${ids} RETURN NONE }
-}`;
+/** Whatever a run did, by the ids. */
+export const readDetails = (run: string) => surql<RecordId[]>`RETURN array::concat(
+  (SELECT VALUE id FROM ${queries.stepsOf(run)}),
+  (SELECT VALUE id FROM ${queries.patchesOf(run)}),
+  (SELECT VALUE id FROM ${queries.checkpointsOf(run)}),
+  (SELECT VALUE id FROM ${queries.signalsOf(run)}),
+  (SELECT VALUE id FROM ${queries.questionsOf(run)}),
+  (SELECT VALUE id FROM ${queries.chunksOf(run)}))`;
 
-export const setBare = (run: string) => surql`
-  UPDATE ${runId(run)} SET seek.bare = seek.emptying, seek.emptying = NONE WHERE seek.emptying != NONE RETURN NONE`;
+/** Only of a run that is being emptied: one that was brought back meanwhile keeps them. */
+export const removeRows = (run: string, ids: readonly RecordId[], areLast: boolean) => surql`{
+  IF (SELECT VALUE seek.emptying FROM ONLY ${runId(run)}) != NONE {
+    DELETE ${ids} RETURN NONE;
+    IF ${areLast} { UPDATE ${runId(run)} SET seek.bare = seek.emptying, seek.emptying = NONE RETURN NONE }
+  }
+}`;
 
 /** Its edges go with it. */
 export const removeRun = (run: string, ms: number, now: Date | null) => surql`{
-  LET $before = (${now} ?? time::now()) - duration::from_millis(${ms});
+  LET $before = ${cutoff(ms, now)};
   LET $parent = (SELECT VALUE parent FROM ONLY ${runId(run)});
   IF ${isAwaited(surql`$parent`)} { THROW ${queries.THROWN.stale} };
   LET $removed = (DELETE ONLY ${runId(run)} WHERE seek.bare != NONE AND seek.bare <= $before RETURN BEFORE);

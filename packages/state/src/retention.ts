@@ -12,8 +12,6 @@ import { isStale } from "./commit.ts";
 import { checked } from "./errors.ts";
 import * as queries from "./retention-queries.ts";
 import { defined } from "./telling.ts";
-import { DETAIL_KINDS } from "./transfer-format.ts";
-import { rangeOf, readIds } from "./transfer-queries.ts";
 
 const DAY_MS = 24 * 3_600_000;
 export const DETAILS_MS = 30 * DAY_MS;
@@ -61,6 +59,8 @@ export interface Removed {
   more: boolean;
 }
 
+/** Runs that are worked on at a time. */
+const AT_ONCE = 8;
 /** Rows of one statement. */
 const ROWS = 200;
 /** Blobs of one transaction, as who appends waits for it. */
@@ -101,20 +101,30 @@ function shorter(one: number | false, other: number | false): number | false {
 async function emptyAll(after: number | false, most: number, context: Context): Promise<Part> {
   const { db, time } = context;
   const begun = (await db.query(queries.readEmptying(most))).map(({ id }) => id as string);
-  for (const run of begun) await empty(run, context);
+  await some(begun, async (run) => {
+    await dropBlobs(run, await db.query(queries.readUses(run)), context);
+    await empty(run, context);
+    return true;
+  });
   if (after === false) return { runs: begun, more: begun.length === most };
   const found = await oldest(
     (from, limit) => db.query(queries.readOver(from, after, limit, time.now)),
     ({ over, isRead }) => ({ at: over, isFree: !isRead }),
     most - begun.length,
   );
-  const emptied: string[] = [];
-  for (const run of found.runs) {
-    if (!(await beginToEmpty(run, after, context))) continue;
-    await empty(run, context);
-    emptied.push(run);
-  }
+  const emptied = await some(found.runs, (run) => beginToEmpty(run, after, context));
   return { runs: [...begun, ...emptied], more: found.more };
+}
+
+/** A few at a time, which share their commits. @returns those of which something was done */
+async function some(runs: readonly string[], act: (run: string) => Promise<boolean>): Promise<string[]> {
+  const done: string[] = [];
+  for (let at = 0; at < runs.length; at += AT_ONCE) {
+    const those = runs.slice(at, at + AT_ONCE);
+    const acted = await Promise.all(those.map(act));
+    done.push(...those.filter((_, i) => acted[i]));
+  }
+  return done;
 }
 
 /** Looks past those that have to stay, however many they are. */
@@ -139,42 +149,43 @@ async function oldest<Row extends { id: { id: unknown } }>(
 const LOOK = 500;
 
 /** @returns false if it is not to be emptied any more: a fork reads it, or somebody else has begun */
-async function beginToEmpty(run: string, after: number, { db, bus, time }: Context): Promise<boolean> {
-  const hashes = (await db.query(queries.readUses(run))).slice(0, BLOBS);
+async function beginToEmpty(run: string, after: number, context: Context): Promise<boolean> {
+  const { db, bus, time } = context;
+  const hashes = await db.query(queries.readUses(run));
   try {
     await bus.log.append({
       events: [{ type: "run.removed", run, data: { run, what: "details" } }],
-      statements: () => [queries.empty(run, after, time.now), ...queries.dropUses(run, hashes)],
+      statements: () => [
+        queries.empty(run, after, time.now),
+        ...queries.dropUses(run, hashes.slice(0, BLOBS)),
+      ],
     });
-    return true;
   } catch (error) {
     if (isStale(error)) return false;
     throw error;
   }
+  await dropBlobs(run, hashes.slice(BLOBS), context);
+  await empty(run, context);
+  return true;
 }
 
-async function empty(run: string, context: Context): Promise<void> {
-  const { db } = context;
-  await dropBlobs(run, context);
-  for (const kind of DETAIL_KINDS) {
-    const ids = await db.query(readIds(rangeOf[kind](run)));
-    for (let at = 0; at < ids.length; at += ROWS) {
-      await db.query(queries.removeRows(run, ids.slice(at, at + ROWS)));
-      await setImmediate(); // who has something to commit comes first
-    }
+/** In the order of the tables, and of each from its beginning. */
+async function empty(run: string, { db }: Context): Promise<void> {
+  const ids = await db.query(queries.readDetails(run));
+  for (let at = 0; at === 0 || at < ids.length; at += ROWS) {
+    await db.query(queries.removeRows(run, ids.slice(at, at + ROWS), at + ROWS >= ids.length));
+    await setImmediate(); // who has something to commit comes first
   }
-  await db.query(queries.setBare(run));
 }
 
 /** N3. Those that were too many for the first transaction, before the rows that tell which they are go. */
-async function dropBlobs(run: string, { db, bus }: Context): Promise<void> {
-  const hashes = await db.query(queries.readUses(run));
+async function dropBlobs(run: string, hashes: readonly string[], { bus }: Context): Promise<void> {
   for (let at = 0; at < hashes.length; at += BLOBS) {
-    const some = hashes.slice(at, at + BLOBS);
+    const those = hashes.slice(at, at + BLOBS);
     try {
       await bus.log.append({
-        events: [{ type: "run.removed", run, data: { run, what: "details", blobs: some.length } }],
-        statements: () => [queries.isEmptying(run), ...queries.dropUses(run, some)],
+        events: [{ type: "run.removed", run, data: { run, what: "details", blobs: those.length } }],
+        statements: () => [queries.isEmptying(run), ...queries.dropUses(run, those)],
       });
     } catch (error) {
       if (!isStale(error)) throw error;
@@ -191,17 +202,17 @@ async function removeAll(after: number, most: number, context: Context): Promise
     ({ bare, isNeeded }) => ({ at: bare, isFree: !isNeeded }),
     most,
   );
-  const removed: string[] = [];
-  for (const run of found.runs) {
+  const removed = await some(found.runs, async (run) => {
     try {
       await bus.log.append({
         events: [{ type: "run.removed", run, data: { run, what: "all" } }],
         statements: () => [queries.removeRun(run, after, time.now)],
       });
-      removed.push(run);
+      return true;
     } catch (error) {
-      if (!isStale(error)) throw error;
+      if (isStale(error)) return false;
+      throw error;
     }
-  }
+  });
   return { runs: removed, more: found.more };
 }

@@ -136,7 +136,11 @@ describe("the details of a run", () => {
     let deaths = 0;
     for (let k = 1; ; k++) {
       const { db, state } = await freshState();
-      await live(state, deeds, "one");
+      const lease = await running(state, { id: "one" });
+      const large = Array.from({ length: 55 }, (_, i) => done(`l${i}`, `${i}${LARGE}`)); // more than one transaction takes
+      await state.commit(lease, { steps: large, state: { at: 1 } });
+      const small = Array.from({ length: 400 }, (_, i) => done(`s${i}`, i));
+      await state.commit(lease, { steps: small, then: { complete: null } });
       const whole = await state.journal("one");
       const dying = await dyingAt(db, k);
       const died = await dying.state.retain({ details: 0, events: false }).then(
