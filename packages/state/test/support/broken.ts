@@ -22,6 +22,21 @@ export function before(db: Database, act: (text: string) => void | Promise<void>
   });
 }
 
+/** Changes what the database answers to a query. */
+export function answering(db: Database, change: (text: string, answer: unknown) => unknown): Database {
+  return new Proxy(db, {
+    get(target, key) {
+      const value: unknown = Reflect.get(target, key, target);
+      if (typeof value !== "function") return value;
+      if (key !== "query") return value.bind(target) as unknown;
+      return async (...args: unknown[]) => {
+        const answer = await (value as (...all: unknown[]) => Promise<unknown>).apply(target, args);
+        return change((args[0] as { text: string }).text, answer);
+      };
+    },
+  });
+}
+
 /** A process that dies at its k-th write. */
 export async function dyingAt(db: Database, k: number, options: StateOptions = {}): Promise<Fresh> {
   let writes = 0;
