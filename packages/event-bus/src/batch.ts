@@ -1,20 +1,23 @@
-// Batches. Owns: many entries as one transaction, and which of them it was when that fails.
+// Batches. Owns: many entries as one transaction, which of them it was when that fails, and how to ask for it when nobody
+// said what became of it.
 
+import { randomUUID } from "node:crypto";
 import type { DbError, RecordId, Statement } from "@sentient/db-pool";
 import type { Draft, Placed } from "./draft.ts";
 import { EventBusError } from "./errors.ts";
 import { hashOfEvent } from "./hash-chain.ts";
 import * as queries from "./queries.ts";
-import type { EventRow, LastOfRun } from "./queries.ts";
+import type { EventRow, LastOfRun, Settled } from "./queries.ts";
 import type { Pending } from "./queue.ts";
 import type { Runs } from "./runs.ts";
 
 /** Where a batch goes. */
 export interface Place {
   producer: RecordId;
+  /** Its number, if it has no events. */
   number: number;
   /** The last position given. */
-  head: number;
+  head: Pick<queries.Head, "position" | "epoch">;
   at: Date;
   /** As of `head`. */
   runs: Runs;
@@ -35,7 +38,7 @@ type Failure =
   | { what: "place taken" }
   | { what: "entry"; index: number; error: unknown };
 
-/** One transaction: its number, the head, the events, then each entry's guards and statements, and the bell. */
+/** One transaction: the head and the events, or its number; then each entry's guards and statements, and the bell. */
 export class Batch {
   readonly entries: readonly Pending[];
   readonly number: number;
@@ -44,11 +47,12 @@ export class Batch {
   /** For each entry, in its order. */
   readonly placed: readonly Placed[][];
   readonly statements: Statement[] = [];
+  /** Asks whether it was applied, and if it was not, sees to it that it never will be. */
+  readonly settle: Statement<Settled>;
   /** Which entry a statement belongs to, and whether it is one of its guards, by its index. */
   readonly #owners = new Map<number, { index: number; guard: number | undefined }>();
   /** Which entries the rows of a statement belong to, by its index. */
   readonly #rowOwners = new Map<number, { id: string; index: number }[]>();
-  readonly #headAt: number;
 
   constructor(entries: readonly Pending[], place: Place) {
     const { producer, number, head, at } = place;
@@ -58,14 +62,23 @@ export class Batch {
     this.at = at;
     this.rows = rows;
     this.placed = placed;
-    const last = head + rows.length;
-    this.statements.push(queries.numberBatch(producer, number, head + 1, rows.length));
-    this.#headAt = this.statements.length;
-    if (rows.length > 0)
-      this.statements.push(queries.moveHead(producer, head, last, at), queries.insertEvents(rows));
+    const [first] = rows;
+    const to = head.position + rows.length;
+    if (first) {
+      first.batch = randomUUID();
+      this.statements.push(queries.moveHead({ producer, from: head, to, at }), queries.insertEvents(rows));
+      this.settle = queries.settleEvents(first.batch, head);
+    } else {
+      this.statements.push(queries.numberBatch(producer, number));
+      this.settle = queries.settleNumber(producer, number);
+    }
     this.#insertRows();
     entries.forEach((entry, index) => this.#add(entry, index));
-    if (rows.length > 0) this.statements.push(queries.ringBell(last));
+    if (first) this.statements.push(queries.ringBell(to));
+  }
+
+  get hasEvents(): boolean {
+    return this.rows.length > 0;
   }
 
   #insertRows(): void {
@@ -113,12 +126,15 @@ export class Batch {
     const thrown = error.details?.thrown;
     if (thrown === queries.THROWN.otherBatch) return { what: "other batch" };
     if (thrown === queries.THROWN.stale) return { what: "stale" };
-    if (at !== this.#headAt + 1) return undefined;
+    if (!this.hasEvents || at !== INSERT) return undefined;
     if (error.code === "db.already_exists") return { what: "place taken" };
     if (error.code !== "db.unique") return undefined;
     return { what: error.details?.index === "byEventId" ? "duplicate" : "run moved" };
   }
 }
+
+/** Which statement of a batch with events inserts them. */
+const INSERT = 1;
 
 function errorOf(error: DbError, guard: number | undefined): unknown {
   if (guard === undefined || error.code !== "db.thrown") return error;
@@ -139,7 +155,7 @@ function placeAll(
   const rows: EventRow[] = [];
   const moved = new Map<string, LastOfRun>();
   const placeOne = (draft: Draft): Placed => {
-    const position = head + rows.length + 1;
+    const position = head.position + rows.length + 1;
     const row: EventRow = { id: queries.eventId(position), ...draft, at };
     rows.push(row);
     if (draft.run === undefined) return { position };

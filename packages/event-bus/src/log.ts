@@ -88,10 +88,10 @@ export class Log {
   readonly #contention = new Contention();
   #hasTurn = false;
   #producer = newProducer();
-  /** The number of the last batch that was settled, one way or the other; 0 until the producer has begun. */
+  /** The number of the last batch without events that was settled, one way or the other; undefined before the first. */
   #batch: number | undefined;
-  /** The last position that this process knows of, and the database's time there. */
-  #end = { position: 0, at: 0 };
+  /** The head as this process knows it, and the database's time there. */
+  #end = { position: 0, epoch: 0, at: 0 };
   /** Whether nobody else has appended since, as far as is known; the transaction asks again. */
   #isCurrent = false;
   /** The database's clock, seen from this one. */
@@ -234,7 +234,7 @@ export class Log {
       if (entries.length === 0) return this.#giveUpTurn();
       let batch: Batch | undefined;
       try {
-        await this.#begin(this.#timeFor(entries));
+        if (!hasEvents(entries)) await this.#begin(this.#timeFor(entries));
         if (!(await this.#takeTurn(entries))) continue;
         await this.#orient(entries);
         entries = await this.#whereExpected(entries);
@@ -257,23 +257,22 @@ export class Log {
   }
 
   #place(entries: readonly Pending[]): Batch {
-    const { position, at } = this.#end;
     return new Batch(entries, {
       producer: this.#producer,
-      number: this.#batch! + 1,
-      head: position,
-      at: new Date(Math.max(at, this.#now() + this.#ahead)), // no event is older than the one before it
+      number: (this.#batch ?? 0) + 1,
+      head: this.#end,
+      at: new Date(Math.max(this.#end.at, this.#now() + this.#ahead)), // no event is older than the one before it
       runs: this.#runs,
       hashes: this.#options.hashes,
     });
   }
 
-  #committed({ entries, rows, placed, at, number }: Batch): void {
-    this.#batch = number;
-    if (rows.length > 0) {
+  #committed({ entries, hasEvents, rows, placed, at, number }: Batch): void {
+    if (!hasEvents) this.#batch = number;
+    else {
       this.#hasTurn = false;
-      const after = this.#end.position;
-      this.#end = { position: after + rows.length, at: at.getTime() };
+      const { position: after, epoch } = this.#end;
+      this.#end = { position: after + rows.length, epoch, at: at.getTime() };
       this.#runs.learnFrom(rows);
       this.#runs.prune();
       this.#options.onCommit(rows, after);
@@ -342,7 +341,7 @@ export class Log {
 
   /** Where it has lost too often. @returns whether it is this process's turn, or it needs none */
   async #takeTurn(entries: readonly Pending[]): Promise<boolean> {
-    if (!this.#contention.isStarving || entries.every(({ drafts }) => drafts.length === 0)) return true;
+    if (!this.#contention.isStarving || !hasEvents(entries)) return true;
     const taking = queries.takeTurn(this.#producer, this.#contention.turn);
     const position = await this.#db.query(taking, this.#timeFor(entries));
     this.#hasTurn = position !== undefined;
@@ -390,20 +389,20 @@ export class Log {
     for (let attempt = 0; ; attempt++) {
       try {
         const timeout = SETTLE_MS * (1 + Math.min(attempt, 9));
-        const found = await this.#db.query(queries.settleBatch(this.#producer, batch.number), { timeout });
-        if (!found) {
-          this.#forgetProducer();
-          return refuse(batch.entries, lateError("unknown", cause));
-        }
-        if (found.first > 0) {
+        const settled = await this.#db.query(batch.settle, { timeout });
+        if (settled === "applied") {
           const failed = batch.whatFailed(cause); // the others took effect
           if (failed?.what === "entry") batch.entries[failed.index]!.reject(failed.error);
           this.#committed(batch);
           return [];
         }
-        this.#batch = batch.number;
         this.#isCurrent = false;
-        return batch.entries;
+        if (settled === "given up") {
+          if (!batch.hasEvents) this.#batch = batch.number;
+          return batch.entries;
+        }
+        if (!batch.hasEvents) this.#forgetProducer();
+        return refuse(batch.entries, lateError("unknown", cause));
       } catch (error) {
         if (this.#db.closed) return refuse(batch.entries, lateError("unknown", error));
         const inTime = this.#withoutLate(batch.entries, "unknown");
@@ -416,7 +415,7 @@ export class Log {
     }
   }
 
-  /** Begins a producer, unless there is one. */
+  /** Begins a producer, for what has no events, unless there is one. */
   async #begin(time: CallOptions): Promise<void> {
     if (this.#batch !== undefined) return;
     await this.#db.query(queries.beginProducer(this.#producer), time).catch((error: unknown) => {
@@ -468,7 +467,7 @@ export class Log {
     if (head.position < known) throw damagedError(head.position + 1, `it ended at ${known} before`);
     if (floor) this.#runs.forgetBefore(floor.position);
     runs.forEach((run, i) => this.#runs.learn(run, lastOfRuns[i] ?? { n: 0 }, head.position));
-    this.#end = { position: head.position, at: head.at.getTime() };
+    this.#end = { position: head.position, epoch: head.epoch, at: head.at.getTime() };
     this.#isCurrent = true;
     this.#ahead = now.getTime() - asked;
   }
@@ -487,6 +486,10 @@ export class Log {
   #now(): number {
     return this.#options.clock.now();
   }
+}
+
+function hasEvents(entries: readonly Pending[]): boolean {
+  return entries.some(({ drafts }) => drafts.length > 0);
 }
 
 function runsOf(entries: readonly Pending[]): string[] {

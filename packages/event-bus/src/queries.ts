@@ -32,11 +32,18 @@ export interface EventRow {
   data: string;
   at: Date;
   hash?: string;
+  /** Of the first event of a batch: which batch it was. No part of the event. */
+  batch?: string;
 }
 
 export interface Mark {
   position: number;
   at: PreciseDate;
+}
+
+export interface Head extends Mark {
+  /** Rises when events are given up whose answer was lost: what was placed before can no more be appended. */
+  epoch: number;
 }
 
 /** Where a run stands: its last event, if it has one. */
@@ -60,13 +67,13 @@ const between = (first: number, last: number): RecordIdRange<"event"> =>
 
 export const beginLog = () =>
   surql`INSERT IGNORE INTO log ${[
-    { id: HEAD, position: 0, at: new Date(0) },
+    { id: HEAD, position: 0, epoch: 0, at: new Date(0) },
     { id: FLOOR, position: 0, at: new Date(0) },
   ]} RETURN NONE`;
 
 export interface Ends {
   now: PreciseDate;
-  head: Mark | undefined;
+  head: Head | undefined;
   floor: Mark | undefined;
 }
 
@@ -206,40 +213,63 @@ export const THROWN = {
   held: "event_bus.held",
 };
 
-export const beginProducer = (producer: RecordId) =>
-  surql`CREATE ${producer} SET batch = 0, first = 0, count = 0, at = time::now() RETURN NONE`;
+/** What became of a batch whose answer was lost. One that was given up never takes effect, however late it comes. */
+export type Settled = "applied" | "given up" | "untold";
 
-/** Answers with the database's time. */
-export const numberBatch = (
-  producer: RecordId,
-  batch: number,
-  first: number,
-  count: number,
-) => surql<PreciseDate>`{
-  LET $at = (UPDATE ONLY ${producer} SET batch = ${batch}, first = ${first}, count = ${count}, at = time::now()
-    WHERE batch = ${batch - 1} RETURN VALUE at);
-  IF $at = NONE { THROW ${THROWN.otherBatch} };
-  $at
-}`;
+// of batches with events: the head says where they go, and the first event which batch it was
 
-/** Whether a batch was applied, and if it was not, it never will be. `first` is 0 for one that was given up. */
-export const settleBatch = (producer: RecordId, batch: number) => surql<
-  { batch: number; first: number } | undefined
->`{
-  LET $given = (UPDATE ONLY ${producer} SET batch = ${batch}, first = 0, count = 0, at = time::now()
-    WHERE batch = ${batch - 1} RETURN AFTER);
-  IF $given = NONE { SELECT * FROM ONLY ${producer} } ELSE { $given }
-}`;
+export interface Move {
+  /** Whose turn it may be. */
+  producer: RecordId;
+  from: Pick<Head, "position" | "epoch">;
+  to: number;
+  at: Date;
+}
 
 /**
  * The condition makes it one writer after the other: who has not seen all that was appended looks again. So does one whose
- * idea of the time is ahead of the database's, as no event may be older than the one before.
+ * idea of the time is ahead of the database's, as no event may be older than the one before. Answers with the database's
+ * time.
  */
-export const moveHead = (producer: RecordId, from: number, to: number, at: Date) => surql`{
-  LET $moved = (UPDATE ONLY ${HEAD} SET position = ${to}, at = ${at}, turn = NONE
-    WHERE position = ${from} AND (${isFree(producer)}) AND (${at} <= time::now() + 1s OR ${at} = at) RETURN VALUE position);
-  IF $moved = NONE { THROW ${THROWN.stale} }
+export const moveHead = ({ producer, from, to, at }: Move) => surql<PreciseDate>`
+  (UPDATE ONLY ${HEAD} SET position = ${to}, at = ${at}, turn = NONE
+    WHERE position = ${from.position} AND epoch = ${from.epoch}
+      AND (turn = NONE OR turn.by = ${producer.id} OR turn.until <= time::now())
+      AND (${at} <= time::now() + 1s OR ${at} = at)
+    RETURN VALUE time::now()) ?? { THROW ${THROWN.stale} }`;
+
+export const insertEvents = (rows: readonly EventRow[]) => surql`INSERT INTO event ${rows} RETURN NONE`;
+
+/**
+ * What stands at its first position tells. If that is nothing, or of others, the batch may be under way still: the head, as
+ * it would have to find it, is written, so that it cannot commit. A head that has moved on stays so, and keeps it out too.
+ */
+export const settleEvents = (batch: string, { position, epoch }: Move["from"]) => surql<Settled>`{
+  IF (SELECT VALUE batch FROM ONLY ${eventId(position + 1)}) = ${batch} { RETURN "applied" };
+  IF (SELECT VALUE position FROM ONLY ${FLOOR}) > ${position} { RETURN "untold" };
+  UPDATE ${HEAD} SET epoch += 1 WHERE position = ${position} AND epoch = ${epoch} RETURN NONE;
+  RETURN "given up"
 }`;
+
+// of batches without events: the row of who commits them has the number of the last
+
+export const beginProducer = (producer: RecordId) =>
+  surql`CREATE ${producer} SET batch = 0, applied = true, at = time::now() RETURN NONE`;
+
+/** Answers with the database's time. */
+export const numberBatch = (producer: RecordId, batch: number) => surql<PreciseDate>`
+  (UPDATE ONLY ${producer} SET batch = ${batch}, applied = true, at = time::now()
+    WHERE batch = ${batch - 1} RETURN VALUE at) ?? { THROW ${THROWN.otherBatch} }`;
+
+export const settleNumber = (producer: RecordId, batch: number) => surql<Settled>`{
+  UPDATE ${producer} SET batch = ${batch}, applied = false, at = time::now() WHERE batch = ${batch - 1} RETURN NONE;
+  LET $applied = (SELECT VALUE applied FROM ONLY ${producer});
+  RETURN IF $applied = NONE { "untold" } ELSE IF $applied { "applied" } ELSE { "given up" }
+}`;
+
+export const removeProducer = (producer: RecordId) => surql`DELETE ${producer} RETURN NONE`;
+
+// turns
 
 /** For so many milliseconds nobody else may append. Answers with the last position, or nothing while it is another's turn. */
 export const takeTurn = (producer: RecordId, ms: number) => surql<number | undefined>`
@@ -252,8 +282,6 @@ export const giveUpTurn = (producer: RecordId) => surql`
 function isFree(producer: RecordId): Statement {
   return surql`turn = NONE OR turn.by = ${producer.id} OR turn.until <= time::now()`;
 }
-
-export const insertEvents = (rows: readonly EventRow[]) => surql`INSERT INTO event ${rows} RETURN NONE`;
 
 export const insertRows = (table: string, rows: readonly object[]) =>
   surql`INSERT INTO ${ident(table)} ${rows} RETURN NONE`;
@@ -268,8 +296,6 @@ export const holds = (guard: Statement) => surql`{
 
 export const findByEventIds = (ids: readonly string[]) =>
   surql<EventRow[]>`SELECT * FROM event WHERE eventId IN ${ids}`;
-
-export const removeProducer = (producer: RecordId) => surql`DELETE ${producer} RETURN NONE`;
 
 // tracing
 

@@ -10,16 +10,17 @@ import {
   systemClock,
   type Database,
 } from "@sentient/db-pool";
-import { limits } from "@sentient/schema";
+import { limits, type Event } from "@sentient/schema";
 import { sabotage, seeded, servedEngine, until } from "@sentient/testkit";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import type { EventBus } from "../src/index.ts";
 import { Contention } from "../src/contention.ts";
 import { hashOfEvent } from "../src/hash-chain.ts";
 import type { Entry, Log } from "../src/log.ts";
+import { collect } from "./support/collect.ts";
 import { failureOf } from "./support/failure.ts";
 import { busOn, freshBus, freshDatabase, freshFolder } from "./support/fresh.ts";
-import { answerLost, gateOf, isAppend } from "./support/gate.ts";
+import { answerLost, gateOf, isAppend, isSettling } from "./support/gate.ts";
 import { dataOf, expectInOrder, storedIn } from "./support/stored.ts";
 
 const told = (data: unknown, more: object = {}) => ({ type: "thing.told", data, ...more });
@@ -419,12 +420,43 @@ test("data comes back as it was told, whatever it holds", async () => {
   expect(events.map(({ data }) => data)).toEqual(told);
 });
 
+test("which batch an event began is told to nobody, and is no part of its hash", async () => {
+  const { db, bus } = await freshBus({ hashes: true });
+  const end = new AbortController();
+  onTestFinished(() => end.abort());
+  const followers = [bus, busOn(db)].map((each) => collect(each.follow({ after: 0, signal: end.signal })));
+  const replayed: Event[] = [];
+  await bus.publish([told(1, { run: "r", eventId: "one" }), told(2, { run: "r" })]);
+  await bus.publish(told(3, { run: "r", causation: "one", correlation: "c" }));
+  for (const follower of followers) await follower.atLeast(3);
+  await bus.replay((event) => void replayed.push(event), { from: 1 });
+  const heard = [
+    ...followers.flatMap(({ items }) => items),
+    ...replayed,
+    ...(await bus.history()).events,
+    ...(await bus.history({ run: "r", order: "desc" })).events,
+    ...(await bus.trace("one")).root.children.map(({ event }) => event),
+    ...(await bus.trace(3)).correlation,
+  ];
+  expect((await storedIn(db)).map(({ batch }) => typeof batch)).toEqual(["string", "undefined", "string"]);
+  expect(heard.filter((event) => "batch" in event)).toEqual([]);
+  await db.query(surql`UPDATE event SET batch = NONE`);
+  expect(await bus.verify("r")).toMatchObject({ ok: true, events: 3 });
+});
+
 test("what is undefined in an event is as if it were left out", async () => {
   const { db, bus } = await freshBus();
   const nothing = { run: undefined, target: undefined, correlation: undefined, eventId: undefined };
   expect(await bus.publish({ ...told({ a: undefined }), ...nothing, source: undefined } as never)).toBe(1);
   expect(await storedIn(db)).toEqual([
-    { position: 1, type: "thing.told", source: "sentient", data: "{}", at: expect.any(Date) },
+    {
+      position: 1,
+      type: "thing.told",
+      source: "sentient",
+      data: "{}",
+      at: expect.any(Date),
+      batch: expect.any(String),
+    },
   ]);
 });
 
@@ -554,37 +586,138 @@ describe("when an answer is lost", () => {
     expect(await db.query(surql`SELECT VALUE v FROM state`)).toEqual([1]);
   });
 
-  test("a request that arrives after it was given up changes nothing", async () => {
-    const db = await freshDatabase();
-    const gate = gateOf(db);
-    const bus = busOn(gate.db);
-    await bus.publish(told("first"));
-    let late: (() => Promise<unknown>) | undefined;
-    gate.keep(async (go, _, texts) => {
-      if (late || !isAppend(texts)) return go();
-      late = go;
-      throw answerLost();
-    });
-    expect(await bus.publish(told(1))).toBe(2);
-    await expect(late!()).rejects.toThrow("event_bus.other_batch");
-    await bus.publish(told(2));
-    expect((await expectInOrder(db)).map(dataOf)).toEqual(["first", 1, 2]);
+  test("a batch that was applied is answered with its places when others have appended since", async () => {
+    const { db, bus } = await losing(true, (db) => busOn(db).publish([told("other", { run: "r" }), told(0)]));
+    expect(await bus.log.append({ events: [told(1), told(2, { run: "r" })] })).toEqual([
+      { position: 2 },
+      { position: 3, n: 1 },
+    ]);
+    expect(await bus.publish(told(3, { run: "r" }))).toBe(6);
+    expect((await expectInOrder(db)).map(dataOf)).toEqual(["first", 1, 2, "other", 0, 3]);
   });
 
-  test("and the row that would tell is gone, the outcome is unknown", async () => {
-    const { db, bus } = await losing(true, (db) => db.query(surql`DELETE producer`));
-    const error = await failureOf(() => bus.publish(told(1, { eventId: "one" })));
+  test("a batch that was not applied is told again behind what others have appended since", async () => {
+    const { db, bus } = await losing(false, (db) => busOn(db).publish(told("other", { run: "r" })));
+    expect(await bus.log.append({ events: [told(1, { run: "r" })] })).toEqual([{ position: 3, n: 2 }]);
+    expect((await expectInOrder(db)).map(dataOf)).toEqual(["first", "other", 1]);
+    expect(await db.query(surql`SELECT VALUE epoch FROM ONLY log:head`), "nothing to keep out").toBe(0);
+  });
+
+  test("a batch whose place was trimmed since may have been applied, and nobody can tell", async () => {
+    for (const applied of [true, false]) {
+      const { db, bus } = await losing(applied, async (db) => {
+        const other = busOn(db);
+        await other.publish(told("other"));
+        await other.trim({ before: 3 });
+      });
+      const error = await failureOf(() => bus.publish(told(1, { eventId: "one" })));
+      expect(error).toMatchObject({ code: "event_bus.timeout", outcome: "unknown", retryable: false });
+      const next = applied ? 4 : 3;
+      expect(await bus.publish(told(2))).toBe(next);
+      expect((await storedIn(db)).map(dataOf)).toEqual(applied ? ["other", 2] : [2]);
+    }
+  });
+
+  test("a batch without events whose producer is gone may have been applied, and nobody can tell", async () => {
+    const { db, bus, gate } = await losing(true);
+    await bus.log.append({});
+    gate.keep(async (go, call) => {
+      const answer = await go();
+      if (call === "query") return answer;
+      gate.keep(undefined);
+      await db.query(surql`DELETE producer`);
+      throw answerLost();
+    });
+    const entry = { statements: [surql`UPSERT state:a SET v += 1`] };
+    const error = await failureOf(() => bus.log.append(entry));
     expect(error).toMatchObject({ code: "event_bus.timeout", outcome: "unknown", retryable: false });
-    expect(await bus.publish(told(1, { eventId: "one" }))).toBe(2);
-    expect((await expectInOrder(db)).map(dataOf)).toEqual(["first", 1]);
+    await bus.log.append(entry);
+    expect(await db.query(surql`SELECT VALUE v FROM state`)).toEqual([2]);
   });
 
   test("a producer whose row is gone begins anew", async () => {
     const { db, bus } = await freshBus();
-    await bus.publish(told(1, { run: "r" }));
+    const entry = { statements: [surql`UPSERT state:a SET v += 1`] };
+    await bus.log.append(entry);
     await db.query(surql`DELETE producer`);
-    expect(await bus.publish(told(2, { run: "r" }))).toBe(2);
-    await expectInOrder(db);
+    await bus.log.append(entry);
+    expect(await db.query(surql`SELECT VALUE v FROM state`)).toEqual([2]);
+  });
+
+  describe("and the request outlives its being given up", () => {
+    type Settle = (ask: () => Promise<unknown>, db: Database) => Promise<unknown>;
+
+    /**
+     * Commits something once. The first request arrives early, so that it is under way while it is given up, or late; the
+     * second waits for its end.
+     */
+    async function commitOnce(
+      events: Entry["events"],
+      arrival: "early" | "late",
+      settle: Settle = (ask) => ask(),
+    ): Promise<void> {
+      const db = await freshDatabase();
+      const gate = gateOf(db);
+      const bus = busOn(gate.db);
+      await bus.publish(told("first"));
+      await bus.log.append({});
+      let isLost = false;
+      let ended: Promise<string> | undefined;
+      let arrive = () => {};
+      gate.keep(async (go, call, texts) => {
+        if (isSettling(texts)) {
+          const answer = await settle(go, db);
+          arrive();
+          return answer;
+        }
+        if (call === "query") return go();
+        if (isLost) return ended!.then(go);
+        isLost = true;
+        arrive = () => {
+          ended ??= go().then(
+            () => "applied",
+            (error: DbError) => error.message,
+          );
+        };
+        if (arrival === "early") arrive();
+        throw answerLost();
+      });
+      const statements = [surql`UPSERT state:a SET v += 1`, surql`SLEEP 200ms`];
+      await bus.log.append({ ...(events ? { events } : {}), statements });
+      expect(await ended).toMatch(/event_bus\.stale|event_bus\.other_batch|can be retried/);
+      expect(await db.query(surql`SELECT VALUE v FROM state`)).toEqual([1]);
+      expect((await expectInOrder(db)).map(dataOf)).toEqual(["first", ...(events ? [1] : [])]);
+    }
+
+    const entries: [string, Entry["events"]][] = [
+      ["with events", [told(1)]],
+      ["without events", undefined],
+    ];
+
+    describe.each(entries)("%s", (_, events) => {
+      test.each(["early", "late"] as const)("it cannot commit, having arrived %s", async (arrival) => {
+        await commitOnce(events, arrival);
+      });
+
+      test.each(["early", "late"] as const)(
+        "control: it commits, having arrived %s, where it is given up without a word to the database",
+        async (arrival) => {
+          await sabotage("nobody is asked", () =>
+            commitOnce(events, arrival, () => Promise.resolve("given up")),
+          );
+        },
+      );
+    });
+
+    test("control: it commits where the epoch keeps nobody out", async () => {
+      await sabotage("the epoch as it was", () =>
+        commitOnce([told(1)], "late", async (ask, db) => {
+          const answer = await ask();
+          await db.query(surql`UPDATE log:head SET epoch -= 1`);
+          return answer;
+        }),
+      );
+    });
   });
 
   test("and nobody can be asked, the outcome is unknown by the deadline", async () => {
@@ -596,7 +729,7 @@ describe("when an answer is lost", () => {
     });
     const queued = Promise.allSettled([
       bus.publish(told(1, { eventId: "one" })),
-      until(() => gate.calls.at(-1)!.includes("$given")).then(() => bus.publish(told(2))), // while it asks
+      until(() => isSettling([gate.calls.at(-1)!])).then(() => bus.publish(told(2))), // while it asks
     ]);
     const [first, second] = await queued;
     expect(first).toMatchObject({ reason: { code: "event_bus.timeout", outcome: "unknown" } });
@@ -878,6 +1011,8 @@ describe("closing", () => {
   test("leaves no producer behind", async () => {
     const { db, bus } = await freshBus();
     await bus.publish(told(1));
+    expect(await db.query(surql`SELECT * FROM producer`), "events tell of themselves").toEqual([]);
+    await bus.log.append({});
     expect(await db.query(surql`SELECT VALUE batch FROM producer`)).toEqual([1]);
     await bus.close();
     expect(await db.query(surql`SELECT * FROM producer`)).toEqual([]);

@@ -92,7 +92,8 @@ export const Event = z.object({
 export type Event = z.infer<typeof Event>;
 
 /**
- * An id that nobody gave is not stored. All indexes are unique because those leave out a row that has none of their
+ * An id that nobody gave is not stored. The first event of a batch holds, beside what an event is, which batch it was
+ * (`batch`). All indexes are unique because those leave out a row that has none of their
  * fields, while a plain one keeps an entry of NONE for it, at a fifth of the cost of the row.
  */
 export const eventTable = defineTable({

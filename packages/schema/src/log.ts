@@ -11,6 +11,8 @@ export const LogMark = z.object({
   position: z.int().min(0),
   /** Database time of the last event up to there. */
   at: z.date(),
+  /** Of the head: rises when events whose answer was lost are given up, so that they can no more be appended. */
+  epoch: z.int().min(0).optional(),
   /** Of the head: whose turn it is to append, while several processes contend. */
   turn: z.object({ by: ProducerId, until: z.date() }).optional(),
 });
@@ -23,14 +25,15 @@ export const logTable = defineTable({
   comment: "where the log begins and ends",
 });
 
-/** Who appends, with the last batch: of one whose answer was lost it tells whether it was applied. */
+/**
+ * Who commits without events, with its last such batch: of one whose answer was lost it tells whether it was applied. One
+ * with events tells so by itself.
+ */
 export const Producer = z.object({
   id: ProducerId,
   batch: z.int().min(0),
-  /** The position of the batch's first event; 0 for a batch that was given up and can no more be applied. */
-  first: z.int().min(0),
-  /** How many events it had. */
-  count: z.int().min(0),
+  /** False for a batch that was given up and can no more be applied. */
+  applied: z.boolean(),
   at: z.date(),
 });
 export type Producer = z.infer<typeof Producer>;
@@ -39,7 +42,7 @@ export const producerTable = defineTable({
   name: "producer",
   schema: Producer,
   asserts: false,
-  comment: "a process that appends to the log, with its last batch",
+  comment: "a process that commits, with its last batch without events",
 });
 
 /** The last event of a run that was trimmed, so that its next one goes on from there. */

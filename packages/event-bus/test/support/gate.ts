@@ -66,5 +66,7 @@ export function answerLost(): DbError {
   });
 }
 
+export const isSettling = (texts: readonly string[]) => texts.some((text) => text.includes('"given up"'));
+
 export const isAppend = (texts: readonly string[]) =>
   texts.some((text) => text.includes("INSERT INTO event"));

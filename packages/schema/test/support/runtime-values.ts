@@ -307,7 +307,7 @@ export const samples: Record<Noun, Sample> = {
     schema: LogMark,
     table: logTable,
     values: [
-      { id: "head", position: 7, at, turn: { by: "p-1", until: at } },
+      { id: "head", position: 7, at, epoch: 2, turn: { by: "p-1", until: at } },
       { id: "floor", position: 0, at },
     ],
   },
@@ -322,7 +322,7 @@ export const samples: Record<Noun, Sample> = {
   producer: {
     schema: Producer,
     table: producerTable,
-    values: [{ id: "p-1", batch: 1, first: 1, count: 3, at }],
+    values: [{ id: "p-1", batch: 1, applied: true, at }],
   },
   checkpoint: {
     schema: Checkpoint,
