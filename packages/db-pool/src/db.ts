@@ -34,6 +34,14 @@ export class Database extends Queryable implements AsyncDisposable {
     return this.settings.database;
   }
 
+  /**
+   * Whether anybody else may reach what it opened: always at a server; of an embedded engine, while it is served to other
+   * processes or opened a second time in this one. That is so at this moment: somebody may come in the next.
+   */
+  get isShared(): boolean {
+    return this.#source.isShared;
+  }
+
   /** How many connections there are and what they do; for an embedded engine, one that is never lent. */
   get stats(): PoolStats {
     return this.#source.stats;
@@ -77,6 +85,14 @@ export class Database extends Queryable implements AsyncDisposable {
    */
   watch(record: RecordId, { every = 1_000 }: { every?: number } = {}): Doorbell {
     return this.#doorbells.hang(record, every);
+  }
+
+  /**
+   * Rings the bells on a record that hang on this database, but for `except`: for a writer whom nobody else can hear
+   * (`isShared`), and who therefore need not write the record.
+   */
+  ring(record: RecordId, { except }: { except?: Doorbell | undefined } = {}): void {
+    this.#doorbells.ring(record, except);
   }
 
   /** Whether `close()` was called. */

@@ -122,6 +122,10 @@ export class DoorbellBoard {
     return bell;
   }
 
+  ring(record: RecordId, except?: Doorbell): void {
+    for (const bell of bellsOf(this.#tables.get(record.table.name), record)) if (bell !== except) bell.ring();
+  }
+
   async close(): Promise<void> {
     this.#end.abort();
     await this.#ear?.hangUp(); // first: a server that is silent would not answer to KILL
@@ -174,8 +178,7 @@ export class DoorbellBoard {
       if (removed) void this.#armAnew(ear, name, table);
       return;
     }
-    const key = String(record);
-    for (const bell of table.bells) if (String(bell.record) === key) bell.ring("live");
+    for (const bell of bellsOf(table, record)) bell.ring("live");
   }
 
   /** KILLED can be heard before what removed the table has committed; a LIVE query made until then would stay mute. */
@@ -200,6 +203,11 @@ export class DoorbellBoard {
     live.stop();
     await ask(ear.wire, `KILL u"${live.id.toString()}"`, ear.session).catch(() => {}); // the wire took it along
   }
+}
+
+function bellsOf(table: Table | undefined, record: unknown): Doorbell[] {
+  const key = String(record);
+  return [...(table?.bells ?? [])].filter((bell) => String(bell.record) === key);
 }
 
 /** The id of a new LIVE query; undefined if there is no such table. */

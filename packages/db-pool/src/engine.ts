@@ -66,6 +66,11 @@ export class Engine implements Wire {
     this.#users++;
   }
 
+  /** Whether more than one uses it now: databases of this process, and servers of it. */
+  get isShared(): boolean {
+    return this.#users > 1;
+  }
+
   async call(request: Request): Promise<unknown> {
     return decodeBare(await this.execute(encodeRequest(request).bytes));
   }

@@ -31,6 +31,8 @@ export interface HeldWire {
 
 /** The source of a whole database. */
 export interface DatabaseSource extends Source {
+  /** Whether others may use what it leads to, right now. */
+  readonly isShared: boolean;
   readonly stats: PoolStats;
   hold(deadline: Deadline): Promise<HeldWire>;
   holding<T>(work: () => Promise<T>): Promise<T>;
@@ -48,6 +50,10 @@ export class EmbeddedSource implements DatabaseSource {
   constructor(engine: Engine, settings: Settings) {
     this.#engine = engine;
     this.#settings = settings;
+  }
+
+  get isShared(): boolean {
+    return this.#engine.isShared;
   }
 
   get stats(): PoolStats {
@@ -123,6 +129,7 @@ export class EmbeddedSource implements DatabaseSource {
 /** A pool of connections to a server: a request borrows one. */
 export class PooledSource implements DatabaseSource {
   readonly heals = true;
+  readonly isShared = true;
   readonly inFlight = new InFlight();
   readonly #pool: Pool;
   readonly #settings: Settings;

@@ -250,6 +250,53 @@ describe.each(places)("$where", ({ open }) => {
   });
 });
 
+test("a writer may ring every bell on a record of its database at once, but for its own", async () => {
+  const db = await freshDatabase({ url: "mem://" });
+  const [own, kept, waiting, other] = [door, door, door, gate].map((record) => db.watch(record, NO_TICK));
+  const waited = waiting!.next();
+  db.ring(door, { except: own! });
+  expect(await waited).toBe("local");
+  expect(await kept!.next()).toBe("local");
+  expect([await hasRung(own!), await hasRung(waiting!), await hasRung(other!)]).toEqual([
+    false,
+    false,
+    false,
+  ]);
+  db.ring(new RecordId("nowhere", 1)); // nobody hangs there
+  await db.close();
+  db.ring(door);
+});
+
+describe("whether anybody else may reach what a database has opened", () => {
+  test("depends on who has opened the folder in this process, and on who serves it", async () => {
+    const url = `rocksdb://${await freshFolder()}/engine`;
+    const db = await openDatabase({ url });
+    onTestFinished(() => db.close());
+    expect(db.isShared).toBe(false);
+    const second = await openDatabase({ url, database: "another" });
+    expect([db.isShared, second.isShared]).toEqual([true, true]);
+    await second.close();
+    expect(db.isShared).toBe(false);
+    const served = await serve(db, { token: TOKEN });
+    expect(db.isShared).toBe(true);
+    await served.close();
+    expect(db.isShared).toBe(false);
+    await expect(openDatabase({ url: `${url}?sync=never` })).rejects.toMatchObject({ code: "db.bad_option" });
+    expect(db.isShared).toBe(false);
+  });
+
+  test("is always so at a server, and never in memory unless it is served", async () => {
+    const { db, owner } = await servedHere({});
+    expect([db.isShared, owner.isShared]).toEqual([true, true]);
+    const memory = await freshDatabase({ url: "mem://" });
+    await freshDatabase({ url: "mem://" }); // another one
+    expect(memory.isShared).toBe(false);
+    const served = await serve(memory, { token: TOKEN });
+    onTestFinished(() => served.close());
+    expect(memory.isShared).toBe(true);
+  });
+});
+
 /** Changes a record many times; fails if one change is not noticed by who reads after each ring, long before a tick. */
 async function requireAwake(db: Database, owner: Database, deadline = 20_000): Promise<void> {
   await owner.query(surql`UPSERT ONLY ${door} SET n = 0`);

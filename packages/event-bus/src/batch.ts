@@ -23,6 +23,8 @@ export interface Place {
   runs: Runs;
   /** Whether each event carries the hash of its run up to it. */
   hashes: boolean;
+  /** Whether others are to be told of its events, by the bell. */
+  rings: boolean;
 }
 
 type Failure =
@@ -38,10 +40,11 @@ type Failure =
   | { what: "place taken" }
   | { what: "entry"; index: number; error: unknown };
 
-/** One transaction: the head and the events, or its number; then each entry's guards and statements, and the bell. */
+/** One transaction: the head and the events, or its number; then each entry's guards and statements, and maybe the bell. */
 export class Batch {
   readonly entries: readonly Pending[];
   readonly number: number;
+  readonly rings: boolean;
   readonly at: Date;
   readonly rows: readonly EventRow[];
   /** For each entry, in its order. */
@@ -55,10 +58,11 @@ export class Batch {
   readonly #rowOwners = new Map<number, { id: string; index: number }[]>();
 
   constructor(entries: readonly Pending[], place: Place) {
-    const { producer, number, head, at } = place;
+    const { producer, number, rings, head, at } = place;
     const { rows, placed } = placeAll(entries, place);
     this.entries = entries;
     this.number = number;
+    this.rings = rings;
     this.at = at;
     this.rows = rows;
     this.placed = placed;
@@ -74,7 +78,7 @@ export class Batch {
     }
     this.#insertRows();
     entries.forEach((entry, index) => this.#add(entry, index));
-    if (first) this.statements.push(queries.ringBell(to));
+    if (first && rings) this.statements.push(queries.ringBell(to));
   }
 
   get hasEvents(): boolean {

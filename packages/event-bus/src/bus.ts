@@ -10,7 +10,7 @@ import { badOption, closedError, EventBusError } from "./errors.ts";
 import { checkFilter, type EventFilter } from "./filter.ts";
 import { follow as followLog, patiently, requireFrom, type From } from "./follow.ts";
 import { readHistory, type HistoryOptions, type HistoryPage } from "./history.ts";
-import { Log, type AppendOptions, type Entry } from "./log.ts";
+import { Log, type AppendOptions, type Entry, type LogOptions } from "./log.ts";
 import { requireFirst, replay as replayTo, type ReplayRange } from "./replay.ts";
 import { Reader } from "./reader.ts";
 import {
@@ -108,9 +108,10 @@ export class EventBus implements AsyncDisposable {
     this.#reader = new Reader(store);
     const onProblem = this.#tellOf;
     this.#tail = new Tail({ reader: this.#reader, hang: () => store.watch(), clock, onProblem });
-    const onCommit: Tail["push"] = (rows, after) => {
+    const onCommit: LogOptions["onCommit"] = (rows, after, rang) => {
       try {
         this.#tail.push(rows, after);
+        if (!rang) store.ring(this.#tail.bell);
       } catch (error) {
         onProblem(error); // what is committed stays so; the tail reads it at its next tick
       }

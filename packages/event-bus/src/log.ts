@@ -72,8 +72,11 @@ export interface LogOptions {
   /** How long an append may take, in milliseconds. */
   timeout: number;
   hashes: boolean;
-  /** Hears of rows as they are committed, in order; `after` is the position before the first. */
-  onCommit: (rows: readonly queries.EventRow[], after: number) => void;
+  /**
+   * Hears of rows as they are committed, in order; `after` is the position before the first, and `rang` whether the bell
+   * tells others of them.
+   */
+  onCommit: (rows: readonly queries.EventRow[], after: number, rang: boolean) => void;
 }
 
 /** How long one attempt to find out about a lost answer takes at most. */
@@ -264,10 +267,11 @@ export class Log {
       at: new Date(Math.max(this.#end.at, this.#now() + this.#ahead)), // no event is older than the one before it
       runs: this.#runs,
       hashes: this.#options.hashes,
+      rings: this.#db.isShared,
     });
   }
 
-  #committed({ entries, hasEvents, rows, placed, at, number }: Batch): void {
+  #committed({ entries, hasEvents, rows, placed, at, number, rings }: Batch): void {
     if (!hasEvents) this.#batch = number;
     else {
       this.#hasTurn = false;
@@ -275,7 +279,7 @@ export class Log {
       this.#end = { position: after + rows.length, epoch, at: at.getTime() };
       this.#runs.learnFrom(rows);
       this.#runs.prune();
-      this.#options.onCommit(rows, after);
+      this.#options.onCommit(rows, after, rings);
     }
     entries.forEach((entry, i) => entry.resolve(placed[i]!));
   }

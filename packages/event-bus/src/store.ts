@@ -45,6 +45,16 @@ export class Store {
     return this.#db.transaction(statements, options);
   }
 
+  /** Whether others may follow whom this process cannot tell by itself: the bell has to be rung for them. */
+  get isShared(): boolean {
+    return this.#db.isShared;
+  }
+
+  /** Rings for who follows by this very database, without writing anything. */
+  ring(except: Doorbell | undefined): void {
+    this.#db.ring(BELL, { except });
+  }
+
   /** The doorbell of the log. */
   watch(): Doorbell {
     return this.#db.watch(BELL);

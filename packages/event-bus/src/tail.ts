@@ -81,6 +81,11 @@ export class Tail {
     });
   }
 
+  /** Its own, while somebody follows. */
+  get bell(): Doorbell | undefined {
+    return this.#bell;
+  }
+
   /** What this process has just committed after a position. */
   push(rows: readonly EventRow[], after: number): void {
     if (this.#followers === 0) return;

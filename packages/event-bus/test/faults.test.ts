@@ -238,8 +238,11 @@ describe("an event reaches who follows", () => {
   async function apart(hearing: Hearing) {
     const clock = new VirtualClock(Date.now());
     const db = await freshDatabase({ clock });
+    const { url, namespace, database } = db;
+    const there = await openDatabase({ url, namespace, database, clock }); // it hears of the others by LIVE alone
+    onTestFinished(() => there.close({ deadline: 500 }));
     const teller = busOn(db);
-    const gate = gateOf(db);
+    const gate = gateOf(there);
     const bus = busOn(hearingOf(gate.db, hearing, clock), { clock });
     await teller.publish({ type: "log.begun" });
     const end = new AbortController();

@@ -1,6 +1,15 @@
 // Following: every event once and in order, from any position, for as many as like, for as long as they like.
 
-import { DbError, RecordId, surql, systemClock, type Clock, type Database } from "@sentient/db-pool";
+import {
+  DbError,
+  openDatabase,
+  RecordId,
+  serve,
+  surql,
+  systemClock,
+  type Clock,
+  type Database,
+} from "@sentient/db-pool";
 import { limits, migrateRuntime, type Event } from "@sentient/schema";
 import { sabotage, seeded, until, VirtualClock } from "@sentient/testkit";
 import { setImmediate } from "node:timers/promises";
@@ -27,6 +36,66 @@ function following(bus: EventBus, options: FollowOptions = {}, onItem?: (event: 
   onTestFinished(() => end.abort());
   return Object.assign(collected, { end: () => end.abort() });
 }
+
+describe("the bell", () => {
+  const rung = (db: Database) => db.query(surql`SELECT VALUE position FROM ONLY bell:log`);
+
+  test("is not rung in the database as long as nobody else can hear it", async () => {
+    const { db, bus } = await freshBus();
+    await bus.publish([told(1), told(2)]);
+    expect(db.isShared).toBe(false);
+    expect(await rung(db)).toBeUndefined();
+    const served = await serve(db, { token: "a-token-of-this-test-file" });
+    await bus.publish(told(3));
+    expect(await rung(db)).toBe(3);
+    await served.close();
+    await bus.publish(told(4));
+    expect(await rung(db)).toBe(3);
+    const { url, namespace, database } = db;
+    const second = await openDatabase({ url, namespace, database });
+    await bus.publish(told(5));
+    expect(await rung(db)).toBe(5);
+    await second.close();
+  });
+
+  test("is heard without it by who follows by the same database, at once and by another bus", async () => {
+    const clock = new VirtualClock();
+    const began = clock.now();
+    const db = await freshDatabase({ clock });
+    const bus = busOn(db);
+    await bus.publish(told(1));
+    const followers = [bus, busOn(db)].map((each) => following(each, { after: 1 }));
+    for (const i of range(20, 2)) {
+      await bus.publish(told(i));
+      for (const follower of followers) await follower.atLeast(i - 1);
+    }
+    for (const { items } of followers) expect(positionsOf(items)).toEqual(range(20, 2));
+    expect(clock.now(), "no tick was needed").toBe(began);
+    expect(await rung(db)).toBeUndefined();
+  });
+
+  test("that is not rung for who opens the store in the moment of a commit is made up for by a tick", async () => {
+    const clock = new VirtualClock();
+    const { db } = await freshBus();
+    const gate = gateOf(db);
+    const bus = busOn(gate.db);
+    await bus.publish(told(1));
+    const { url, namespace, database } = db;
+    gate.hold();
+    const before = gate.calls.length;
+    const telling = bus.publish(told(2)); // it leaves while nobody else is there
+    await until(() => gate.calls.length > before);
+    const second = await openDatabase({ url, namespace, database, clock });
+    onTestFinished(() => second.close());
+    const follower = following(busOn(second), { after: 1 });
+    await until(() => clock.pending > 0, { what: "it to wait" });
+    gate.release();
+    await telling;
+    expect(await rung(db)).toBeUndefined();
+    await clock.advance(1_000);
+    expect(positionsOf(await follower.atLeast(1))).toEqual([2]);
+  });
+});
 
 describe("where it begins", () => {
   test("is the beginning, now, or after a position", async () => {
