@@ -24,7 +24,7 @@ export class Writer {
   #view = new DataView(this.#bytes.buffer);
   #length = 0;
   readonly #path: (string | number)[] = [];
-  readonly #name: string;
+  #name: string;
 
   constructor(name: string) {
     this.#name = name;
@@ -51,6 +51,17 @@ export class Writer {
         return value === null ? this.#byte(0xf6) : this.#object(value);
       default:
         this.#refuse(`a ${typeof value} cannot be stored`);
+    }
+  }
+
+  /** A map of values that each have a name of their own in an error. */
+  named(values: Record<string, unknown>, nameOf: (key: string) => string): void {
+    const entries = Object.entries(values);
+    this.#head(5, entries.length);
+    for (const [key, value] of entries) {
+      this.#name = nameOf(key);
+      this.#text(key);
+      this.value(value);
     }
   }
 

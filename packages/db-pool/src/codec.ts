@@ -24,6 +24,13 @@ export function encode(value: unknown, name = "value"): Uint8Array {
   return writer.bytes();
 }
 
+/** Encodes a map of values that each have a name of their own in an error. @throws `db.unencodable` */
+export function encodeNamed(values: Record<string, unknown>, nameOf: (key: string) => string): Uint8Array {
+  const writer = new Writer("value");
+  writer.named(values, nameOf);
+  return writer.bytes();
+}
+
 /** Decodes what SurrealDB answered. @throws `db.undecodable` */
 export function decode(bytes: Uint8Array): unknown {
   return new Reader(bytes).value();

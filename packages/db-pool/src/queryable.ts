@@ -5,7 +5,7 @@
 
 import { performance } from "node:perf_hooks";
 import { classify, isBystander, unwrapped } from "./classify.ts";
-import { encode, Encoded } from "./codec.ts";
+import { Encoded, encodeNamed } from "./codec.ts";
 import { sleep } from "./clock.ts";
 import { Deadline } from "./deadline.ts";
 import { DbError } from "./errors.ts";
@@ -199,11 +199,7 @@ function whereItFailed(
 }
 
 function encodeBindings(bindings: Record<string, unknown>): Encoded {
-  const encoded: Record<string, Encoded> = {};
-  for (const [name, value] of Object.entries(bindings)) {
-    encoded[name] = new Encoded(encode(value, `value ${Number(name.slice(1)) + 1} of the statement`));
-  }
-  return new Encoded(encode(encoded));
+  return new Encoded(encodeNamed(bindings, (name) => `value ${Number(name.slice(1)) + 1} of the statement`));
 }
 
 /** Of a read there is no effect to wonder about. */

@@ -43,15 +43,11 @@ type Failure =
 /** One transaction: the head and the events, or its number; then each entry's guards and statements, and maybe the bell. */
 export class Batch {
   readonly entries: readonly Pending[];
-  readonly number: number;
-  readonly rings: boolean;
-  readonly at: Date;
+  readonly place: Place;
   readonly rows: readonly EventRow[];
   /** For each entry, in its order. */
   readonly placed: readonly Placed[][];
   readonly statements: Statement[] = [];
-  /** Asks whether it was applied, and if it was not, sees to it that it never will be. */
-  readonly settle: Statement<Settled>;
   /** Which entry a statement belongs to, and whether it is one of its guards, by its index. */
   readonly #owners = new Map<number, { index: number; guard: number | undefined }>();
   /** Which entries the rows of a statement belong to, by its index. */
@@ -61,9 +57,7 @@ export class Batch {
     const { producer, number, rings, head, at } = place;
     const { rows, placed } = placeAll(entries, place);
     this.entries = entries;
-    this.number = number;
-    this.rings = rings;
-    this.at = at;
+    this.place = place;
     this.rows = rows;
     this.placed = placed;
     const [first] = rows;
@@ -71,10 +65,8 @@ export class Batch {
     if (first) {
       first.batch = randomUUID();
       this.statements.push(queries.moveHead({ producer, from: head, to, at }), queries.insertEvents(rows));
-      this.settle = queries.settleEvents(first.batch, head);
     } else {
       this.statements.push(queries.numberBatch(producer, number));
-      this.settle = queries.settleNumber(producer, number);
     }
     this.#insertRows();
     entries.forEach((entry, index) => this.#add(entry, index));
@@ -85,9 +77,16 @@ export class Batch {
     return this.rows.length > 0;
   }
 
+  /** Asks whether it was applied, and if it was not, sees to it that it never will be. */
+  get settle(): Statement<Settled> {
+    const { producer, number, head } = this.place;
+    const batch = this.rows[0]?.batch;
+    return batch === undefined ? queries.settleNumber(producer, number) : queries.settleEvents(batch, head);
+  }
+
   #insertRows(): void {
     const owned = this.entries.flatMap(({ rows }, index) =>
-      rows(this.placed[index]!, this.at).map((row) => ({ row, index })),
+      rows(this.placed[index]!, this.place.at).map((row) => ({ row, index })),
     );
     for (const [table, those] of Map.groupBy(owned, ({ row }) => row.id.table.name)) {
       this.#rowOwners.set(
@@ -105,7 +104,8 @@ export class Batch {
 
   #add({ guards, statements }: Pending, index: number): void {
     guards.forEach((guard, i) => this.#push(queries.holds(guard), index, i));
-    for (const statement of statements(this.placed[index]!, this.at)) this.#push(statement, index, undefined);
+    for (const statement of statements(this.placed[index]!, this.place.at))
+      this.#push(statement, index, undefined);
   }
 
   #push(statement: Statement, index: number, guard: number | undefined): void {

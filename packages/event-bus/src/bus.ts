@@ -151,26 +151,24 @@ export class EventBus implements AsyncDisposable {
       const placed = await this.#log.append({ events: told as NewEvent[] }, options);
       return placed.map(({ position }) => position as Position);
     }
-    const event = told as NewEvent;
-    const id = (event as NewEvent | null | undefined)?.eventId; // whether it is an event at all, its draft says
-    return id === undefined ? this.#tell(event, options) : this.#tellOnce(event, id, options);
+    const draft = draftOf(told as NewEvent, this.#source);
+    const { eventId } = draft;
+    return eventId === undefined ? this.#tell(draft, options) : this.#tellOnce(draft, eventId, options);
   }
 
-  async #tell(event: NewEvent, options?: AppendOptions): Promise<Position> {
-    const [placed] = await this.#log.append({ events: [event] }, options);
-    return placed!.position as Position;
+  async #tell(draft: Draft, options?: AppendOptions): Promise<Position> {
+    return (await this.#log.tell(draft, options)).position as Position;
   }
 
   /** Who tells the same at the same time shares one answer; who tells something else has to wait for it. */
-  async #tellOnce(event: NewEvent, id: string, options?: AppendOptions): Promise<Position> {
-    const draft = draftOf(event, this.#source);
+  async #tellOnce(draft: Draft, id: string, options?: AppendOptions): Promise<Position> {
     for (let other = this.#telling.get(id); other; other = this.#telling.get(id)) {
       const position = await other.position.catch((error: unknown) => {
         if (isSame(other.draft, draft) && !isCancelled(error)) throw error; // who takes it back does so for themselves
       });
       if (position !== undefined && isSame(other.draft, draft)) return position;
     }
-    const position = this.#tell(event, options).finally(() => this.#telling.delete(id));
+    const position = this.#tell(draft, options).finally(() => this.#telling.delete(id));
     this.#telling.set(id, { draft, position });
     return position;
   }

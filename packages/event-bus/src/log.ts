@@ -120,13 +120,30 @@ export class Log {
    * the `DbError` of a statement of the entry that fails
    * @example await log.append({ guards: [fence(lease)], statements: [saveRun(run)], events: [{ type: "run.completed", run: run.id }] });
    */
-  async append(entry: Entry, { signal, onKnown = "answer" }: AppendOptions = {}): Promise<Placed[]> {
-    if (this.#closing.signal.aborted) throw closedError();
+  async append(entry: Entry, options: AppendOptions = {}): Promise<Placed[]> {
+    this.#requireRoom(options);
     if (typeof entry !== "object" || entry === null) throw noEntryError();
+    return this.#enqueue(draftsOf(entry.events ?? [], this.#options.source), entry, options);
+  }
+
+  /** `append` of one event alone that was checked before. */
+  async tell(draft: Draft, options: AppendOptions = {}): Promise<Placed> {
+    this.#requireRoom(options);
+    const [placed] = await this.#enqueue([draft], {}, options);
+    return placed!;
+  }
+
+  #requireRoom({ signal }: AppendOptions): void {
+    if (this.#closing.signal.aborted) throw closedError();
     if (signal?.aborted) throw cancelledError();
     if (this.#queue.isFull) throw overloadedError(this.#queue.size);
-    const drafts = draftsOf(entry.events ?? [], this.#options.source);
-    const { guards = [], statements = [], rows = [], expected = {} } = entry;
+  }
+
+  #enqueue(
+    drafts: readonly Draft[],
+    { guards = [], statements = [], rows = [], expected = {} }: Omit<Entry, "events">,
+    { signal, onKnown = "answer" }: AppendOptions,
+  ): Promise<Placed[]> {
     requireEventOfEach(Object.keys(expected), drafts);
     const known = typeof statements === "function" ? [] : statements;
     const knownRows = typeof rows === "function" ? [] : rows;
@@ -271,15 +288,15 @@ export class Log {
     });
   }
 
-  #committed({ entries, hasEvents, rows, placed, at, number, rings }: Batch): void {
-    if (!hasEvents) this.#batch = number;
+  #committed({ entries, hasEvents, rows, placed, place }: Batch): void {
+    if (!hasEvents) this.#batch = place.number;
     else {
       this.#hasTurn = false;
       const { position: after, epoch } = this.#end;
-      this.#end = { position: after + rows.length, epoch, at: at.getTime() };
+      this.#end = { position: after + rows.length, epoch, at: place.at.getTime() };
       this.#runs.learnFrom(rows);
       this.#runs.prune();
-      this.#options.onCommit(rows, after, rings);
+      this.#options.onCommit(rows, after, place.rings);
     }
     entries.forEach((entry, i) => entry.resolve(placed[i]!));
   }
@@ -402,7 +419,7 @@ export class Log {
         }
         this.#isCurrent = false;
         if (settled === "given up") {
-          if (!batch.hasEvents) this.#batch = batch.number;
+          if (!batch.hasEvents) this.#batch = batch.place.number;
           return batch.entries;
         }
         if (!batch.hasEvents) this.#forgetProducer();
