@@ -651,7 +651,7 @@ describe("when an answer is lost", () => {
      * Commits something once. The first request arrives early, so that it is under way while it is given up, or late; the
      * second waits for its end.
      */
-    async function commitOnce(
+    async function expectCommittedOnce(
       events: Entry["events"],
       arrival: "early" | "late",
       settle: Settle = (ask) => ask(),
@@ -696,14 +696,14 @@ describe("when an answer is lost", () => {
 
     describe.each(entries)("%s", (_, events) => {
       test.each(["early", "late"] as const)("it cannot commit, having arrived %s", async (arrival) => {
-        await commitOnce(events, arrival);
+        await expectCommittedOnce(events, arrival);
       });
 
       test.each(["early", "late"] as const)(
         "control: it commits, having arrived %s, where it is given up without a word to the database",
         async (arrival) => {
           await sabotage("nobody is asked", () =>
-            commitOnce(events, arrival, () => Promise.resolve("given up")),
+            expectCommittedOnce(events, arrival, () => Promise.resolve("given up")),
           );
         },
       );
@@ -711,7 +711,7 @@ describe("when an answer is lost", () => {
 
     test("control: it commits where the epoch keeps nobody out", async () => {
       await sabotage("the epoch as it was", () =>
-        commitOnce([told(1)], "late", async (ask, db) => {
+        expectCommittedOnce([told(1)], "late", async (ask, db) => {
           const answer = await ask();
           await db.query(surql`UPDATE log:head SET epoch -= 1`);
           return answer;
