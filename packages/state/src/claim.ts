@@ -155,7 +155,9 @@ async function grant(
     const lease = { worker: wanted.worker, token, until, ...(slots.length > 0 ? { slots } : {}) };
     return { type: "run.started", at, lease, attempt, steps };
   };
-  const guards = limits.flatMap((limit) => guardsOf(limit, run, now).map((guard) => ({ key: limit.key, guard })));
+  const guards = limits.flatMap((limit) =>
+    guardsOf(limit, run, now).map((guard) => ({ key: limit.key, guard })),
+  );
   let claimed: Run | undefined;
   try {
     const [placed] = await bus.log.append({

@@ -108,7 +108,10 @@ export const renewLeases = (
     WHERE status = "running" AND lease.worker = ${worker} RETURN record::id(id) AS run, token, asked
 }`;
 
-export const readExpired = (limit: number, now: Date | null) => surql<{ now: Date; runs: RecordId<"run", string>[] }>`{
+export const readExpired = (limit: number, now: Date | null) => surql<{
+  now: Date;
+  runs: RecordId<"run", string>[];
+}>`{
   LET $now = ${now} ?? time::now();
   LET $before = $now + 1s; -- an index sorts times as text (claim-queries.ts B1)
   LET $runs = (SELECT id, lease.until AS until FROM run WHERE lease.until < $before LIMIT ${limit});

@@ -24,7 +24,7 @@ function seekOf(run: Run, first: number): StoredRun["seek"] {
 
 /** Of one priority what was begun goes on before what was not: it does not stand behind all that came since. */
 function rankOf({ priority, startedAt }: Run): number {
-  return -2 * priority - (startedAt ? 1 : 0);
+  return 0 - 2 * priority - (startedAt ? 1 : 0); // -0 would be a float
 }
 
 function claimable(run: Run): Partial<StoredRun["seek"]> {

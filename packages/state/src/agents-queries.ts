@@ -1,0 +1,88 @@
+// Statements about agents, and what they remember.
+
+import { BoundExcluded, BoundIncluded, RecordId, RecordIdRange, surql } from "@sentient/db-pool";
+import { agentId, agentsNamed } from "./claim-queries.ts";
+import { LAST, THROWN } from "./queries.ts";
+
+const stateId = (name: string): RecordId<"agent_state"> => new RecordId("agent_state", name);
+
+interface Count {
+  name: string;
+  version: string;
+  running: number;
+}
+
+export interface AgentRows {
+  rows: Record<string, unknown>[];
+  running: Count[];
+}
+
+export const readAgents = (name: string) => surql<AgentRows>`RETURN {
+  rows: (SELECT * FROM ${agentsNamed(name)}),
+  running: (SELECT name, version, count() AS running FROM
+    (SELECT name, version FROM run WHERE status = "running") WHERE name = ${name} GROUP BY name, version)
+}`;
+
+/** After one, by name and version. */
+export const readAgentsAfter = (
+  [name, version]: readonly [string, string],
+  { capability, queue }: { capability: string | null; queue: string | null },
+  limit: number,
+) => {
+  const rest = new RecordIdRange(
+    "agent",
+    new BoundExcluded([name, version] as never),
+    new BoundIncluded([LAST, LAST] as never),
+  );
+  return surql<AgentRows>`{
+    LET $capability = ${capability};
+    LET $queue = ${queue};
+    RETURN {
+      rows: (SELECT * FROM (SELECT * FROM ${rest})
+        WHERE ($capability = NULL OR capabilities CONTAINS $capability) AND ($queue = NULL OR queue = $queue) LIMIT ${limit}),
+      running: (SELECT name, version, count() AS running FROM run WHERE status = "running" GROUP BY name, version)
+    }
+  }`;
+};
+
+export const readAgent = (name: string, version: string) =>
+  surql<Record<string, unknown> | undefined>`SELECT * FROM ONLY ${agentId(name, version)}`;
+
+/** What is described of an agent, as it can be compared. */
+export const describedBy = (row: Record<string, unknown>): unknown[] =>
+  ["description", "capabilities", "queue", "input", "output"].map((field) => row[field] ?? null);
+
+/** As it was seen, or nothing; a new version of an agent that is paused is paused too. */
+export const saveAgent = (
+  { id, ...row }: { id: RecordId; [field: string]: unknown },
+  seen: unknown[] | null,
+  at: Date,
+) => surql`{
+  LET $before = (SELECT * FROM ONLY ${id});
+  LET $described = IF $before = NONE { NULL } ELSE {
+    [$before.description ?? NULL, $before.capabilities, $before.queue, $before.input ?? NULL, $before.output ?? NULL] };
+  IF $described != ${seen} { THROW ${THROWN.stale} };
+  LET $paused = $before ?? (SELECT pausedAt, pausedBy FROM ${agentsNamed((id.id as unknown as [string])[0])} WHERE pausedAt != NONE)[0];
+  UPSERT ${id} CONTENT object::extend(${row}, {
+    pausedAt: $paused.pausedAt, pausedBy: $paused.pausedBy, registeredAt: $before.registeredAt ?? ${at}
+  }) RETURN NONE
+}`;
+
+/** All versions; there is one at least that is not paused. */
+export const pauseAgent = (name: string, by: string, at: Date) => surql`{
+  LET $paused = (UPDATE ${agentsNamed(name)} SET pausedAt = ${at}, pausedBy = ${by} WHERE pausedAt = NONE RETURN VALUE id);
+  IF array::len($paused) = 0 { THROW ${THROWN.stale} }
+}`;
+
+/** All versions; there is one at least that is paused. */
+export const resumeAgent = (name: string) => surql`{
+  LET $resumed = (UPDATE ${agentsNamed(name)} SET pausedAt = NONE, pausedBy = NONE WHERE pausedAt != NONE RETURN VALUE id);
+  IF array::len($resumed) = 0 { THROW ${THROWN.stale} }
+}`;
+
+export const readAgentState = (name: string) => surql<unknown>`SELECT * FROM ONLY ${stateId(name)}`;
+
+export const saveAgentState = ({ id, ...row }: Record<string, unknown>, revision: number) => surql`{
+  LET $saved = (UPDATE ONLY ${id as RecordId} CONTENT ${row} WHERE revision = ${revision} RETURN VALUE revision);
+  IF $saved = NONE { THROW ${THROWN.stale} }
+}`;

@@ -1,0 +1,135 @@
+// Candidates. Owns: which runs a worker may want, and in which order.
+// N1. Higher priority first; of one priority what was begun before what was not, then what is there longest, whichever lane
+//     it stands in: no lane keeps another waiting.
+// N2. By chance among the first, so that several workers do not all want the same.
+// N3. What is kept back by a limit, or asks for what this worker cannot do, keeps nobody back who stands behind it.
+
+import type { Name } from "@sentient/schema";
+import type { Context } from "./changing.ts";
+import * as queries from "./claim-queries.ts";
+import type { Candidate, Look } from "./claim-queries.ts";
+import { laneOf } from "./run.ts";
+
+// Random among the oldest, not the oldest: eight workers on one run spend their time in conflicts.
+const WINDOW = 64;
+/** How many candidates a worker looks at for each run it wants. */
+const CHOICE = 8;
+const MOST_CANDIDATES = 1_000;
+/** Of each lane at least, if there are many. */
+const LEAST_OF_LANE = 16;
+/** How many runs that are kept back are looked past in each lane, and how many at once. */
+const PAGES = 10;
+const PAGE = 1_000;
+
+interface Wanted {
+  queues: readonly Name[];
+  serves: readonly { name: Name; versions: readonly string[] }[];
+  capabilities?: readonly string[] | undefined;
+  max: number;
+}
+
+export interface Candidates {
+  /** In turn. */
+  ids: string[];
+  limits: Look["limits"];
+  now: Date;
+}
+
+/** Every lane that it can serve. */
+export function lanesOf({ queues, serves }: Pick<Wanted, "queues" | "serves">): string[] {
+  return queues.flatMap((queue) =>
+    serves.flatMap(({ name, versions }) => versions.map((version) => laneOf({ queue, name, version }))),
+  );
+}
+
+export async function findCandidates(wanted: Wanted, { db, time }: Context): Promise<Candidates> {
+  const keys = [
+    ...wanted.queues.map((queue) => `queue:${queue}`),
+    ...new Set(wanted.serves.map(({ name }) => `agent:${name}`)),
+  ];
+  const window = Math.min(MOST_CANDIDATES, Math.max(WINDOW, CHOICE * wanted.max));
+  const found: Candidate[] = [];
+  const used = new Map<string, number>();
+  let lanes = lanesOf(wanted);
+  let start = 0;
+  let limit = Math.min(window, Math.max(LEAST_OF_LANE, Math.ceil((4 * window) / lanes.length)));
+  for (let page = 0; ; page++) {
+    const look = await db.query(queries.readCandidates(lanes, keys, { start, limit }, time.now));
+    const some = [...look.due, ...look.ready].flat();
+    await learnUsed(used, some, look, db);
+    found.push(...some.filter((run) => isFree(run, look, used, wanted)));
+    lanes = lanes.filter((_, i) => Math.max(look.ready[i]!.length, look.due[i]!.length) === limit);
+    if (found.length >= wanted.max || lanes.length === 0 || page === PAGES) {
+      const ids = withRoom(inTurn(found, window), look, used).map(({ id }) => String(id.id));
+      return { ids, limits: look.limits, now: look.now };
+    }
+    start += limit;
+    limit = PAGE;
+  }
+}
+
+async function learnUsed(
+  used: Map<string, number>,
+  runs: readonly Candidate[],
+  { limits }: Look,
+  db: Context["db"],
+): Promise<void> {
+  for (const { id, used: count } of limits) used.set(String(id.id), count);
+  const unknown = new Set(runs.flatMap((run) => run.limits.map(({ key }) => key)));
+  for (const key of used.keys()) unknown.delete(key);
+  if (unknown.size === 0) return;
+  const keys = [...unknown];
+  const counts = await db.query(queries.readUsed(keys));
+  keys.forEach((key, i) => used.set(key, counts[i]!));
+}
+
+/** N3. Whether nothing known keeps it back. */
+function isFree(run: Candidate, look: Look, used: Map<string, number>, { capabilities }: Wanted): boolean {
+  const isPaused = look.paused.some(({ id }) => (id as unknown as [string])[0] === run.name);
+  const isEarly = run.dueAt !== undefined && run.dueAt > look.now;
+  const isAble = capabilities === undefined || run.capabilities.every((each) => capabilities.includes(each));
+  return !isPaused && !isEarly && isAble && fits(run, look, used);
+}
+
+function fits(run: Candidate, { limits, now }: Look, used: ReadonlyMap<string, number>): boolean {
+  const own = (key: string) => (run.slots?.includes(key) ? 1 : 0);
+  const isBelow = (key: string, max: number) => (used.get(key) ?? 0) - own(key) < max;
+  if (!run.limits.every(({ key, max }) => isBelow(key, max))) return false;
+  return limitsOf(run, limits).every((limit) => {
+    const { concurrency, rate } = limit;
+    if (concurrency !== undefined && !isBelow(String(limit.id.id), concurrency)) return false;
+    return !rate || queries.startsLeft(limit, rate, now) >= 1;
+  });
+}
+
+function limitsOf({ queue, name }: Candidate, limits: Look["limits"]): Look["limits"] {
+  return limits.filter(({ id }) => String(id.id) === `queue:${queue}` || String(id.id) === `agent:${name}`);
+}
+
+/** N1, N2. */
+function inTurn(runs: readonly Candidate[], window: number): Candidate[] {
+  const rank = (a: Candidate, b: Candidate) => b.priority - a.priority || Number(b.begun) - Number(a.begun);
+  const first = runs.toSorted((a, b) => rank(a, b) || a.since.getTime() - b.since.getTime()).slice(0, window);
+  return first
+    .map((run) => ({ run, lot: Math.random() }))
+    .sort((a, b) => rank(a.run, b.run) || a.lot - b.lot)
+    .map(({ run }) => run);
+}
+
+/** As many of each limit as it has room for: of the others it is known that they would be tried for nothing. */
+function withRoom(runs: readonly Candidate[], look: Look, used: ReadonlyMap<string, number>): Candidate[] {
+  const taken = new Map(used);
+  const limits = look.limits.map((limit) => ({ ...limit }));
+  return runs.filter((run) => {
+    if (!fits(run, { ...look, limits }, taken)) return false;
+    const shared = limitsOf(run, limits);
+    for (const limit of shared)
+      if (limit.rate) {
+        const left = queries.startsLeft(limit, limit.rate, look.now);
+        limit.bucket = { left: left - 1, at: look.now };
+      }
+    const keys = [...shared.map(({ id }) => String(id.id)), ...run.limits.map(({ key }) => key)];
+    for (const key of keys) if (!run.slots?.includes(key)) taken.set(key, (taken.get(key) ?? 0) + 1);
+    return true;
+  });
+}

@@ -1,0 +1,174 @@
+// Statements about who comes next, and what holds runs back.
+// B1. An index of SurrealDB 3.0 sorts times as text, so that 12:00:01Z stands behind 12:00:01.999Z: it is looked a second
+//     further, and what is not due yet is left out by the exact time.
+
+import { BoundIncluded, RecordId, RecordIdRange, surql } from "@sentient/db-pool";
+import { LAST, slotId, slotsOf, THROWN } from "./queries.ts";
+import { runId } from "./run.ts";
+
+export const agentId = (name: string, version: string): RecordId<"agent"> =>
+  new RecordId("agent", [name, version]);
+/** Every version of it. */
+export const agentsNamed = (name: string): RecordIdRange =>
+  new RecordIdRange(
+    "agent",
+    new BoundIncluded([name, ""] as never),
+    new BoundIncluded([name, LAST] as never),
+  );
+export const limitId = (key: string): RecordId<"flow_limit"> => new RecordId("flow_limit", key);
+
+/** What is to be known of a run to choose it. */
+export interface Candidate {
+  id: RecordId<"run">;
+  priority: number;
+  capabilities: string[];
+  limits: { key: string; max: number }[];
+  queue: string;
+  name: string;
+  begun: boolean;
+  /** Since when it may be claimed; of one that was begun, since when it is there. */
+  since: Date;
+  dueAt?: Date;
+  /** The limits that it counts against already. */
+  slots?: string[];
+}
+
+export interface FlowLimitRow {
+  id: RecordId<"flow_limit">;
+  concurrency?: number;
+  rate?: { count: number; per: number };
+  bucket?: { left: number; at: Date };
+}
+
+export interface Look {
+  now: Date;
+  /** By lane. */
+  ready: Candidate[][];
+  due: Candidate[][];
+  paused: RecordId<"agent">[];
+  limits: (FlowLimitRow & { used: number })[];
+}
+
+const candidate = surql`id, priority, capabilities, limits, queue, name, startedAt != NONE AS begun,
+  IF startedAt = NONE { availableAt } ELSE { createdAt } AS since, seek.dueAt AS dueAt, lease.slots AS slots`;
+
+/** Those that may be claimed, each lane in the order of priority and time; and what would keep them from it. */
+export const readCandidates = (
+  lanes: readonly string[],
+  keys: readonly string[],
+  { start, limit }: { start: number; limit: number },
+  now: Date | null,
+) => surql<Look>`{
+  LET $now = ${now} ?? time::now();
+  LET $before = $now + 1s;
+  LET $epoch = d"1970-01-01T00:00:00Z";
+  LET $lanes = ${lanes};
+  RETURN {
+    now: $now,
+    ready: $lanes.map(|$lane| {
+      LET $start = ${start}; -- a closure does not see what only its START names
+      SELECT ${candidate} FROM run WHERE seek.ready = $lane LIMIT ${limit} START $start
+    }),
+    due: $lanes.map(|$lane| {
+      LET $start = ${start};
+      SELECT ${candidate} FROM run WHERE seek.due = $lane AND seek.dueAt < $before LIMIT ${limit} START $start
+    }),
+    paused: (SELECT VALUE id FROM agent WHERE pausedAt >= $epoch),
+    limits: (SELECT * FROM ${keys.map(limitId)}).map(|$limit| {
+      LET $key = record::id($limit.id);
+      object::extend($limit, { used: array::len((SELECT VALUE id FROM slot:[$key, ""]..=[$key, ${LAST}])) })
+    })
+  };
+}`;
+
+/** How many run that carry each key. */
+export const readUsed = (keys: readonly string[]) => surql<number[]>`{
+  LET $keys = ${keys};
+  RETURN $keys.map(|$key| { array::len((SELECT VALUE id FROM slot:[$key, ""]..=[$key, ${LAST}])) })
+}`;
+
+export interface Chosen {
+  rows: unknown[];
+  /** For each row, how many steps it remembers. */
+  steps: number[];
+}
+
+/** Whole; of those whose lease ran out also how many steps there are by now. */
+export const readChosen = (runs: readonly string[]) => surql<Chosen>`{
+  LET $rows = (SELECT * FROM ${runs.map(runId)});
+  RETURN {
+    rows: $rows,
+    steps: $rows.map(|$row| IF $row.status = "running" {
+      LET $run = record::id($row.id);
+      array::len((SELECT VALUE n FROM step:[$run, 0]..=[$run, ${Number.MAX_SAFE_INTEGER}, ${LAST}]))
+    } ELSE { $row.steps })
+  };
+}`;
+
+/** What a limit says, as it can be compared: how many at once, and how many in how long; 0 for no limit. */
+export type LimitSaid = [concurrency: number, count: number, per: number];
+
+interface Claim {
+  run: string;
+  revision: number;
+  row: Record<string, unknown>;
+  /** What the limits of its queue and its agent said when it was decided what it counts against. */
+  queueLimit: LimitSaid;
+  agentLimit: LimitSaid;
+  now: Date | null;
+}
+
+/**
+ * Nobody has claimed it, and nobody renewed the lease that ran out; it is time, its agent is not paused, and its limits are
+ * those that it was claimed by. Of a version that was never registered any other says whether the agent is paused.
+ */
+export const claimRun = ({ run, revision, row, queueLimit, agentLimit, now }: Claim) => {
+  const { id: _, ...content } = row;
+  const { name, version, queue } = content as { name: string; version: string; queue: string };
+  return surql`{
+  LET $now = ${now} ?? time::now();
+  LET $paused = (SELECT VALUE pausedAt ?? false FROM ONLY ${agentId(name, version)})
+    ?? (SELECT VALUE pausedAt FROM ${agentsNamed(name)} WHERE pausedAt != NONE)[0] ?? false;
+  LET $queue = (SELECT VALUE [concurrency ?? 0, rate.count ?? 0, rate.per ?? 0] FROM ONLY ${limitId(`queue:${queue}`)});
+  LET $agent = (SELECT VALUE [concurrency ?? 0, rate.count ?? 0, rate.per ?? 0] FROM ONLY ${limitId(`agent:${name}`)});
+  LET $claimed = IF $paused = false AND ($queue ?? [0, 0, 0]) = ${queueLimit} AND ($agent ?? [0, 0, 0]) = ${agentLimit} {
+    UPDATE ONLY ${runId(run)} CONTENT ${content}
+      WHERE revision = ${revision} AND (seek.dueAt = NONE OR seek.dueAt <= $now) RETURN VALUE revision
+  };
+  IF $claimed = NONE { THROW ${THROWN.stale} }
+}`;
+};
+
+/** There is room below a limit for a run. */
+export const hasRoom = (key: string, run: string, max: number) => surql`
+  array::len((SELECT VALUE id FROM ${slotsOf(key)}).filter(|$slot| $slot != ${slotId(key, run)})) < ${max}`;
+
+/** How many starts are left of a rate; a clock that was set back takes none away. */
+export const startsLeft = (
+  limit: FlowLimitRow | undefined,
+  { count, per }: { count: number; per: number },
+  now: Date,
+): number => {
+  if (!limit?.bucket) return count;
+  const passed = Math.max(0, now.getTime() - limit.bucket.at.getTime());
+  return Math.min(count, limit.bucket.left + (passed * count) / per);
+};
+
+/** Takes one start out of a bucket, if there is one. Exact below the millisecond: what is cut off is never given. */
+export const takeStart = (
+  key: string,
+  { count, per }: { count: number; per: number },
+  now: Date | null,
+) => surql`{
+  LET $now = ${now} ?? time::now();
+  LET $bucket = (SELECT VALUE bucket FROM ONLY ${limitId(key)});
+  LET $passed = IF $bucket = NONE OR $bucket.at >= $now { 0f } ELSE { duration::nanos($now - $bucket.at) / 1000000f };
+  LET $left = math::min([${count}, ($bucket.left ?? ${count}) + $passed * ${count} / ${per}]);
+  IF $left >= 1 {
+    UPDATE ONLY ${limitId(key)}
+      SET bucket = { left: $left - 1, at: IF $bucket.at > $now { $bucket.at } ELSE { $now } } RETURN VALUE id
+  }
+}`;
+
+export const takeSlot = (key: string, run: string, token: number, at: Date) => surql`
+  UPSERT ${slotId(key, run)} CONTENT ${{ token, at }} RETURN NONE`;

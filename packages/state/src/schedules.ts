@@ -1,0 +1,236 @@
+// Schedules. Owns: what starts runs by the clock, and when. Starting them is firing.ts.
+
+import {
+  Name,
+  requireWithin,
+  Schedule as ScheduleSchema,
+  scheduleTable,
+  type Json,
+  type Schedule,
+} from "@sentient/schema";
+import { z } from "zod";
+import type { Context } from "./changing.ts";
+import { checked, notFoundError, StateError } from "./errors.ts";
+import { retried, revisionMismatchError } from "./retried.ts";
+import * as queries from "./schedules-queries.ts";
+import { nextSlot, nextSlots } from "./slots.ts";
+import { defined } from "./telling.ts";
+
+const { kind, name, version, queue, priority, capabilities, tags, limits, maxAttempts } =
+  ScheduleSchema.shape;
+const { cron, timeZone, missed } = ScheduleSchema.shape;
+const Put = z.strictObject({
+  kind: kind.default("task"),
+  name,
+  version,
+  input: (z.unknown() as unknown as z.ZodType<Json, Json>).default(null),
+  queue,
+  priority,
+  capabilities,
+  tags,
+  limits,
+  maxAttempts,
+  cron,
+  timeZone: timeZone.default("UTC"),
+  missed: missed.default("once"),
+  revision: z.int().min(1).optional(),
+});
+
+export interface ScheduleOptions {
+  /** `task` if left out. */
+  kind?: "task" | "workflow";
+  /** Of the agent or the workflow. */
+  name: string;
+  version?: string;
+  /** Of each run. */
+  input?: Json;
+  queue?: string;
+  priority?: number;
+  capabilities?: readonly string[];
+  /** At most 31: each run has a tag more, `slot:<time>`. */
+  tags?: readonly string[];
+  limits?: readonly { key: string; max: number }[];
+  maxAttempts?: number;
+  /** Five parts, or six with seconds in front, or a date. */
+  cron: string;
+  /** An IANA name, as in `Europe/Berlin`; `UTC` if left out. */
+  timeZone?: string;
+  /**
+   * What becomes of times that went by for ten seconds and more while nobody swept: nothing (`skip`), one run for all of
+   * them, at the last (`once`, as if left out), or a run for each (`all`).
+   */
+  missed?: "skip" | "once" | "all";
+  /** Of the schedule that this is to replace, if it has to be that one. */
+  revision?: number;
+}
+
+export interface SchedulePage {
+  schedules: Schedule[];
+  /** For the next page, `after` it; missing when there is no more. */
+  next?: string;
+}
+
+const ListOptions = z.strictObject({ after: z.string().default(""), limit: z.int().min(1).default(100) });
+
+/** What starts runs by the clock. Found at `state.schedules`. */
+export class Schedules {
+  readonly #context: Context;
+
+  /** @internal */
+  constructor(context: Context) {
+    this.#context = context;
+  }
+
+  /**
+   * Makes a schedule, or changes it; told again it changes nothing. It goes on from its next time, which is found anew if
+   * its cron expression or its time zone is another; one that is paused stays so.
+   *
+   * @throws `state.bad_option` for a cron expression or a time zone that cannot be understood, or a time that never comes;
+   * `state.revision_mismatch`, `schema.limit`
+   * @example await state.schedules.put("nightly", { name: "report", cron: "0 3 * * *", timeZone: "Europe/Berlin" });
+   */
+  async put(id: string, options: ScheduleOptions): Promise<Schedule> {
+    const name = checked(Name, id, "the name of a schedule");
+    const { revision, ...wanted } = defined(checked(Put, options, `the schedule ${id}`));
+    return retried(`the schedule ${id}`, async () => {
+      const { now, before } = await this.#read(name);
+      if (revision !== undefined && revision !== (before?.revision ?? 0))
+        throw revisionMismatchError(`the schedule ${id}`, revision, before?.revision ?? 0);
+      const isSameTime = before?.cron === wanted.cron && before.timeZone === wanted.timeZone;
+      const nextAt = isSameTime ? before.nextAt : nextSlot(wanted, now);
+      if (!isSameTime && !nextAt) throw neverError(wanted.cron, now);
+      const { lastAt, lastRun, pausedAt } = before ?? {};
+      const next = defined({
+        ...wanted,
+        id: name,
+        nextAt: pausedAt ? undefined : nextAt,
+        lastAt,
+        lastRun,
+        pausedAt,
+        revision: 1,
+        createdAt: now,
+        updatedAt: now,
+      }) as Schedule;
+      return before && isSame(before, next) ? before : this.#save(before, next);
+    });
+  }
+
+  /** @throws `state.not_found` */
+  async get(id: string): Promise<Schedule> {
+    return (await this.#require(id)).before;
+  }
+
+  /**
+   * One page, by name.
+   *
+   * @throws `state.bad_option`, `schema.limit`
+   * @example const { schedules, next } = await state.schedules.list();
+   */
+  async list(options: { after?: string; limit?: number } = {}): Promise<SchedulePage> {
+    const { after, limit } = checked(ListOptions, options, "a list");
+    requireWithin("page", limit, "a page");
+    const rows = await this.#context.db.query(queries.readSchedulesAfter(after, limit + 1));
+    const schedules = rows.slice(0, limit).map((row) => scheduleTable.parse(row));
+    return { schedules, ...(rows.length > limit ? { next: schedules.at(-1)!.id } : {}) };
+  }
+
+  /** It starts nothing until it is resumed. @throws `state.not_found` */
+  pause(id: string): Promise<Schedule> {
+    return this.#change(id, ({ nextAt: _, ...schedule }, now) =>
+      schedule.pausedAt ? undefined : { ...schedule, pausedAt: now },
+    );
+  }
+
+  /** It starts runs from its next time on; what went by while it was paused is not made up for. @throws `state.not_found` */
+  resume(id: string): Promise<Schedule> {
+    return this.#change(id, ({ pausedAt, ...schedule }, now) =>
+      pausedAt ? { ...schedule, ...defined({ nextAt: nextSlot(schedule, now) }) } : undefined,
+    );
+  }
+
+  /**
+   * Forgets a schedule. Runs that it has started go on.
+   *
+   * @returns whether there was one
+   * @example await state.schedules.remove("nightly");
+   */
+  async remove(id: string): Promise<boolean> {
+    return retried(`the schedule ${id}`, async () => {
+      const { before } = await this.#read(id);
+      if (!before) return false;
+      await this.#context.bus.log.append({
+        events: [eventOf(id, "removed")],
+        statements: [queries.removeSchedule(id, before.revision)],
+      });
+      return true;
+    });
+  }
+
+  /**
+   * When it comes the next times; none if it is paused.
+   *
+   * @throws `state.not_found`, `state.bad_option`
+   * @example const [tonight] = await state.schedules.next("nightly");
+   */
+  async next(id: string, count = 1): Promise<Date[]> {
+    const wanted = checked(z.int().min(1).max(1_000), count, "how many times");
+    const { nextAt, ...schedule } = await this.get(id);
+    return nextAt ? [nextAt, ...nextSlots(schedule, wanted, nextAt)].slice(0, wanted) : [];
+  }
+
+  #change(id: string, decide: (before: Schedule, now: Date) => Schedule | undefined): Promise<Schedule> {
+    return retried(`the schedule ${id}`, async () => {
+      const { now, before } = await this.#require(id);
+      const next = decide(before, now);
+      return next ? this.#save(before, next) : before;
+    });
+  }
+
+  async #save(before: Schedule | undefined, next: Schedule): Promise<Schedule> {
+    const { bus, time } = this.#context;
+    const saved = { ...next, revision: (before?.revision ?? 0) + 1 };
+    await bus.log.append({
+      events: [eventOf(next.id, before ? "changed" : "created")],
+      statements: (_, placedAt) => {
+        saved.updatedAt = time.of(placedAt);
+        saved.createdAt = before?.createdAt ?? saved.updatedAt;
+        const row = scheduleTable.serialise(saved);
+        return [before ? queries.saveSchedule(row, before.revision) : queries.createSchedule(row)];
+      },
+    });
+    return saved;
+  }
+
+  async #read(id: string): Promise<{ now: Date; before: Schedule | undefined }> {
+    const { now, row } = await this.#context.db.query(queries.readSchedule(id, this.#context.time.now));
+    return { now, before: row ? scheduleTable.parse(row) : undefined };
+  }
+
+  async #require(id: string): Promise<{ now: Date; before: Schedule }> {
+    const { now, before } = await this.#read(id);
+    if (!before) throw notFoundError("schedule", id);
+    return { now, before };
+  }
+}
+
+const eventOf = (name: string, what: string) => ({ type: "schedule.changed", data: { name, what } });
+
+function isSame(before: Schedule, next: Schedule): boolean {
+  const textOf = (schedule: Schedule) =>
+    JSON.stringify({ ...scheduleTable.serialise(schedule), revision: 0, createdAt: 0, updatedAt: 0 }, SORTED);
+  return textOf(before) === textOf(next);
+}
+
+function SORTED(_: string, value: unknown): unknown {
+  return typeof value === "object" && value !== null && !Array.isArray(value)
+    ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
+    : value;
+}
+
+function neverError(cron: string, now: Date): StateError {
+  return new StateError({
+    code: "state.bad_option",
+    message: `"${cron}" never comes after ${now.toISOString()}, so the schedule would start nothing`,
+    details: { cron },
+  });
+}

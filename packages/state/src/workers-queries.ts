@@ -1,0 +1,25 @@
+// Statements about workers. They are no run's, and nothing is decided from them: what is written is the worker's own row.
+
+import { RecordId, surql } from "@sentient/db-pool";
+
+const workerId = (id: string): RecordId<"worker"> => new RecordId("worker", id);
+
+export const saveWorker = (id: string, row: Record<string, unknown>, now: Date | null) => surql<unknown>`{
+  LET $now = ${now} ?? time::now();
+  LET $before = (SELECT VALUE startedAt FROM ONLY ${workerId(id)});
+  UPSERT ONLY ${workerId(id)} CONTENT object::extend(${row}, { startedAt: $before ?? $now, seenAt: $now })
+}`;
+
+export const readWorkers = (now: Date | null) => surql<{ now: Date; rows: unknown[] }>`
+  RETURN { now: ${now} ?? time::now(), rows: (SELECT * FROM worker) }`;
+
+export const readWorker = (id: string, now: Date | null) => surql<{ now: Date; row: unknown }>`
+  RETURN { now: ${now} ?? time::now(), row: (SELECT * FROM ONLY ${workerId(id)}) }`;
+
+export const removeWorker = (id: string) => surql<unknown>`DELETE ONLY ${workerId(id)} RETURN BEFORE`;
+
+/** Those that were not heard of for so many milliseconds. */
+export const removeSilent = (silent: number, now: Date | null) => surql<string[]>`{
+  LET $last = (${now} ?? time::now()) - duration::from_millis(${silent});
+  (DELETE worker WHERE seenAt < $last RETURN BEFORE).map(|$worker| record::id($worker.id))
+}`;
