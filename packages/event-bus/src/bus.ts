@@ -127,6 +127,16 @@ export class EventBus implements AsyncDisposable {
     });
   }
 
+  /**
+   * The runtime's tables and the log are there. Every call sees to it; it is for who asks the database past the bus.
+   *
+   * @throws the `DbError` or `SchemaError` that kept it from being so; the next call tries again
+   * @example await bus.ready(); const runs = await db.query(surql`SELECT * FROM run`);
+   */
+  ready(): Promise<void> {
+    return this.#store.ready();
+  }
+
   /** For who changes something along with what is told of it. */
   get log(): { append(entry: Entry, options?: AppendOptions): Promise<Placed[]> } {
     return this.#log;

@@ -1,8 +1,9 @@
 // Blobs. Owns: what is too large for a row of its kind, kept once by its hash.
 
-import { surql, type Database, type RecordId, type Statement } from "@sentient/db-pool";
+import { surql, type RecordId, type Statement } from "@sentient/db-pool";
 import { hashOf, type Hash } from "@sentient/schema";
 import * as queries from "./queries.ts";
+import type { Store } from "./store.ts";
 
 /** What a row holds itself. */
 export const INLINE_BYTES = 64 * 1024;
@@ -31,7 +32,7 @@ interface BlobRow {
 const AT_ONCE = 16;
 
 /** The texts of blobs by their hashes; one that is gone is left out. */
-export async function readContents(db: Database, hashes: Iterable<string>): Promise<Map<string, string>> {
+export async function readContents(db: Store, hashes: Iterable<string>): Promise<Map<string, string>> {
   const all = [...new Set(hashes)];
   const contents = new Map<string, string>();
   for (let at = 0; at < all.length; at += AT_ONCE) {

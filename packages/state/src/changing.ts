@@ -1,6 +1,6 @@
 // Changing. Owns: what anybody may do to a run without holding it: read, decide, and commit if it is still what was read.
 
-import type { Database, Statement } from "@sentient/db-pool";
+import type { Statement } from "@sentient/db-pool";
 import type { EventBus, NewEvent, NewRow, Placed } from "@sentient/event-bus";
 import { busyError, isStale, isWaitingFor, save, withdrawals } from "./commit.ts";
 import { notFoundError } from "./errors.ts";
@@ -10,9 +10,10 @@ import { requireThere } from "./reserved.ts";
 import { readRun, type ReadRun, type Run } from "./run.ts";
 import { tell } from "./telling.ts";
 import type { Time } from "./time.ts";
+import type { Store } from "./store.ts";
 
 export interface Context {
-  db: Database;
+  db: Store;
   bus: EventBus;
   time: Time;
 }
@@ -124,7 +125,7 @@ function written(read: ReadRun, next: Run, at: Date): Statement[] {
   return [save(read, next), ...(slots.length > 0 ? [queries.giveSlots(slots, run.id)] : [])];
 }
 
-async function parentOf({ parent }: Run, db: Database): Promise<ReadRun | undefined> {
+async function parentOf({ parent }: Run, db: Store): Promise<ReadRun | undefined> {
   const row = parent === undefined ? undefined : await db.query(queries.readRun(parent));
   return row === undefined ? undefined : readRun(row);
 }

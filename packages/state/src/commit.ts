@@ -9,7 +9,7 @@
 // C4. A run does not begin to wait for what is there already.
 // C5. Who waits for a run to end is woken by the commit that ends it.
 
-import { DbError, type Database, type Statement } from "@sentient/db-pool";
+import { DbError, type Statement } from "@sentient/db-pool";
 import type { Entry, EventBus, NewEvent, NewRow, Placed } from "@sentient/event-bus";
 import { EventBusError } from "@sentient/event-bus";
 import { questionTable, checkpointTable, stepTable, requireWithin } from "@sentient/schema";
@@ -24,9 +24,10 @@ import { apply, type RunEvent } from "./run-machine.ts";
 import { readRun, rowOf, type ReadRun, type Run, type RunOf } from "./run.ts";
 import { defined, endingOf, eventsOf, tell } from "./telling.ts";
 import type { Time } from "./time.ts";
+import type { Store } from "./store.ts";
 
 export interface Tools {
-  db: Database;
+  db: Store;
   bus: EventBus;
   time: Time;
   /** The state of a run that a lease holds, as of its last commit. */

@@ -1,19 +1,20 @@
 // Depth. Owns: how many runs wait in the queues, so that nobody fills them without end.
 // What others start meanwhile is seen when it is counted again: the bound is kept to about a twentieth.
 
-import { surql, type Database } from "@sentient/db-pool";
+import { surql } from "@sentient/db-pool";
 import { limits } from "@sentient/schema";
 import { StateError } from "./errors.ts";
+import type { Store } from "./store.ts";
 
 export class Depth {
-  readonly #db: Pick<Database, "query">;
+  readonly #db: Store;
   /** As it was counted; undefined before the first time. */
   #counted: number | undefined;
   /** Started here since. */
   #since = 0;
   #counting: Promise<void> | undefined;
 
-  constructor(db: Pick<Database, "query">) {
+  constructor(db: Store) {
     this.#db = db;
   }
 

@@ -1,6 +1,5 @@
 // Reading documents: a run's state at any point of its history.
 
-import type { Database } from "@sentient/db-pool";
 import { patchTable, type Json, type Patch } from "@sentient/schema";
 import { readContents } from "./blobs.ts";
 import { requireRun, type Context } from "./changing.ts";
@@ -10,6 +9,7 @@ import { parentOfFork, requireStill } from "./journal.ts";
 import { PointOptions, resolve, type Point } from "./points.ts";
 import * as queries from "./queries.ts";
 import type { ReadRun } from "./run.ts";
+import type { Store } from "./store.ts";
 
 /** How far back is looked first; then twice as far each time. */
 const FIRST_LOOK = 256;
@@ -20,12 +20,12 @@ const FIRST_LOOK = 256;
  *
  * @throws `state.not_found`, `state.details_removed`, `state.damaged`
  */
-export async function readDocument(run: string, n: number | undefined, db: Database): Promise<Document> {
+export async function readDocument(run: string, n: number | undefined, db: Store): Promise<Document> {
   const read = await requireRun(run, { db });
   return documentOf(read, n ?? (await lastEvent(run, db)), db);
 }
 
-async function documentOf(of: ReadRun, n: number, db: Database): Promise<Document> {
+async function documentOf(of: ReadRun, n: number, db: Store): Promise<Document> {
   for (let read = of, upTo = n; ;) {
     const [first, ...rest] = await patchesBack(read.run.id, upTo, db);
     const contents = first ? await contentsOf(first, db) : undefined;
@@ -50,12 +50,12 @@ export async function stateAt(run: string, point: Point, context: Context): Prom
   return (await documentOf(read, (await resolved).n, context.db)).state;
 }
 
-function contentsOf(row: Patch, db: Database): Promise<Map<string, string>> {
+function contentsOf(row: Patch, db: Store): Promise<Map<string, string>> {
   return readContents(db, row.kind === "stored" ? [row.blob] : []);
 }
 
 /** From the nearest snapshot on. */
-async function patchesBack(run: string, n: number, db: Database): Promise<Patch[]> {
+async function patchesBack(run: string, n: number, db: Store): Promise<Patch[]> {
   const rows: Patch[] = [];
   for (let last = n, look = FIRST_LOOK; last > 0; last -= look, look *= 2) {
     const page = (await db.query(queries.readPatches(run, last - look + 1, last))).map(patchTable.parse);
@@ -67,6 +67,6 @@ async function patchesBack(run: string, n: number, db: Database): Promise<Patch[
 }
 
 /** No patch lies behind it. */
-async function lastEvent(run: string, db: Database): Promise<number> {
+async function lastEvent(run: string, db: Store): Promise<number> {
   return (await db.query(queries.lastEventOf(run))) ?? 0;
 }

@@ -1,12 +1,12 @@
 // Blobs as lines, in pieces.
 
-import type { Database } from "@sentient/db-pool";
 import { StateError } from "./errors.ts";
 import * as queries from "./transfer-queries.ts";
 import { PIECE_BYTES, type Body } from "./transfer-format.ts";
+import type { Store } from "./store.ts";
 
 /** @throws `state.details_removed` for one that is gone */
-export async function* blobLines(hashes: Iterable<string>, db: Database): AsyncGenerator<Body> {
+export async function* blobLines(hashes: Iterable<string>, db: Store): AsyncGenerator<Body> {
   for (const hash of hashes) {
     yield* piecesOf(hash, await readBlob(hash, db));
   }
@@ -21,7 +21,7 @@ export function* piecesOf(hash: string, content: Buffer): Generator<Body> {
 }
 
 /** @throws `state.details_removed` */
-export async function readBlob(hash: string, db: Database): Promise<Buffer> {
+export async function readBlob(hash: string, db: Store): Promise<Buffer> {
   const [blob] = await db.query(queries.readBlobs([hash]));
   if (!blob) throw missingBlobError(hash);
   return Buffer.from(blob.content);

@@ -1,6 +1,6 @@
 // What a run did, as lines: steps, changes of its state, checkpoints, signals, questions, chunks.
 
-import type { Database, RecordId } from "@sentient/db-pool";
+import type { RecordId } from "@sentient/db-pool";
 import { canonicalJson, hashOf, patchTable, type Hash, type Json, type Patch } from "@sentient/schema";
 import { applied, opsBetween } from "./document.ts";
 import { readDocument } from "./documents.ts";
@@ -11,6 +11,7 @@ import type { Run } from "./run.ts";
 import { redactText, type Redaction } from "./redaction.ts";
 import * as queries from "./transfer-queries.ts";
 import { plain, type Body, type DetailKind, type StoredRow } from "./transfer-format.ts";
+import type { Store } from "./store.ts";
 
 /** A run of the file. */
 export interface Exported {
@@ -47,12 +48,12 @@ export class DetailWriter {
   /** Those that were made for the file, and are in it. */
   readonly #made = new Set<string>();
   readonly #redaction: Redaction;
-  readonly #db: Database;
+  readonly #db: Store;
   /** By run: hashes of its states, and of what is left of them. */
   readonly #states = new Map<string, Map<string, Hash>>();
   readonly #forkOf = new Map<string, string>();
 
-  constructor(redaction: Redaction, db: Database) {
+  constructor(redaction: Redaction, db: Store) {
     this.#redaction = redaction;
     this.#db = db;
   }

@@ -3,7 +3,6 @@
 // E2. Whatever a run of the file reads is in the file: its tree, the runs that it was forked from, blobs.
 // E3. A file that has its seal is whole; what cannot be made whole throws before the seal.
 
-import type { Database } from "@sentient/db-pool";
 import { hashOf } from "@sentient/schema";
 import { z } from "zod";
 import { requireRun, type Context } from "./changing.ts";
@@ -16,6 +15,7 @@ import { Redaction, redactText } from "./redaction.ts";
 import { readRun, type Run } from "./run.ts";
 import * as queries from "./transfer-queries.ts";
 import { DETAIL_KINDS, FORMAT, plain, Seal, type Body, type Header } from "./transfer-format.ts";
+import type { Store } from "./store.ts";
 
 const Options = z.strictObject({ tree: z.boolean().default(true), redact: z.boolean().default(true) });
 
@@ -63,7 +63,7 @@ async function* bodyOf(
   runs: readonly Exported[],
   head: number,
   redaction: Redaction,
-  db: Database,
+  db: Store,
 ): AsyncGenerator<Body> {
   const places = await placesOf(runs, head, db);
   yield* runLines(runs, redaction, db);
@@ -75,7 +75,7 @@ async function* bodyOf(
 }
 
 /** E1, E2. The oldest first, so that parents come before their children and their forks. */
-async function snapshotOf(id: string, tree: boolean, db: Database) {
+async function snapshotOf(id: string, tree: boolean, db: Store) {
   const { run } = await requireRun(id, { db });
   requireThere(run);
   const root = tree ? run.root : undefined;
@@ -107,7 +107,7 @@ interface Place {
 }
 
 /** Where all their events are, in the order of the log. Numbers alone, as the events may be many. */
-async function placesOf(runs: readonly Exported[], head: number, db: Database): Promise<Place[]> {
+async function placesOf(runs: readonly Exported[], head: number, db: Store): Promise<Place[]> {
   const all: Place[] = [];
   for (const each of runs) {
     const run = each.run.id;
@@ -120,11 +120,7 @@ async function placesOf(runs: readonly Exported[], head: number, db: Database): 
 }
 
 /** The newest first: whoever imports them has all that a run leads to before the run itself. */
-async function* runLines(
-  runs: readonly Exported[],
-  redaction: Redaction,
-  db: Database,
-): AsyncGenerator<Body> {
+async function* runLines(runs: readonly Exported[], redaction: Redaction, db: Store): AsyncGenerator<Body> {
   const byId = new Map(runs.map((one) => [one.run.id as string, one]));
   const read = (page: readonly string[]) => db.query(queries.readTakenAndGiven(page));
   for await (const { id, input, output } of inPages([...byId.keys()].toReversed(), read)) {
@@ -149,11 +145,7 @@ async function* runLines(
   }
 }
 
-async function* eventLines(
-  places: readonly Place[],
-  redaction: Redaction,
-  db: Database,
-): AsyncGenerator<Body> {
+async function* eventLines(places: readonly Place[], redaction: Redaction, db: Store): AsyncGenerator<Body> {
   const read = (page: readonly Place[]) =>
     db.query(queries.readRows(page.map(({ position }) => queries.eventId(position))));
   for await (const { id, hash, ...row } of inPages(places, read)) {
@@ -174,7 +166,7 @@ async function* eventLines(
 }
 
 /** E3. */
-async function requireWhole(runs: readonly Exported[], db: Database): Promise<void> {
+async function requireWhole(runs: readonly Exported[], db: Store): Promise<void> {
   const over = runs.filter(({ run, hasDetails }) => hasDetails && "endedAt" in run).map(({ run }) => run.id);
   for (let at = 0; at < over.length; at += CHECKED_AT_ONCE) {
     const some = over.slice(at, at + CHECKED_AT_ONCE);

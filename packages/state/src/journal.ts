@@ -4,7 +4,6 @@
 // J2. A step of the same key is the same step: another name or input means that the code has changed, and the run is parked
 //     with both, rather than going on from something that never was.
 
-import type { Database } from "@sentient/db-pool";
 import { stepTable, type Json, type Step as StoredStep } from "@sentient/schema";
 import { readContents } from "./blobs.ts";
 import { commit, type Tools } from "./commit.ts";
@@ -14,6 +13,7 @@ import type { Lease } from "./lease.ts";
 import * as queries from "./queries.ts";
 import { countWhole } from "./transfer-queries.ts";
 import { readRun, type ReadRun, type Run } from "./run.ts";
+import type { Store } from "./store.ts";
 
 type Without<T, K extends string> = T extends unknown ? Omit<T, K> : never;
 
@@ -30,7 +30,7 @@ export type Journal = ReadonlyMap<string, Step>;
 export type UpTo = number | undefined;
 
 /** J1. @throws `state.not_found`, `state.details_removed` */
-export async function readJournal(run: string, upTo: UpTo, db: Database): Promise<Map<string, Step>> {
+export async function readJournal(run: string, upTo: UpTo, db: Store): Promise<Map<string, Step>> {
   const rows: StoredStep[] = [];
   const seen: Run[] = [];
   let read = await requireRun(run, { db });
@@ -51,7 +51,7 @@ export async function readJournal(run: string, upTo: UpTo, db: Database): Promis
 }
 
 /** @throws `state.details_removed` if it was removed */
-export async function parentOfFork({ id, forkOf }: Run, db: Database): Promise<ReadRun> {
+export async function parentOfFork({ id, forkOf }: Run, db: Store): Promise<ReadRun> {
   const row = await db.query(queries.readRun(forkOf!.run));
   if (row === undefined) throw removedError(id);
   return readRun(row);
@@ -62,7 +62,7 @@ export async function parentOfFork({ id, forkOf }: Run, db: Database): Promise<R
  *
  * @throws `state.details_removed`
  */
-export async function requireStill(runs: readonly Run[], db: Database): Promise<void> {
+export async function requireStill(runs: readonly Run[], db: Store): Promise<void> {
   const over = runs.filter((run) => "endedAt" in run).map(({ id }) => id);
   if (over.length === 0 || (await db.query(countWhole(over))) === over.length) return;
   throw removedError(runs[0]!.id);

@@ -45,6 +45,7 @@ import {
 } from "./signals.ts";
 import { start, type Started, type StartOptions } from "./start.ts";
 import { sweep, type Swept, type SweepOptions } from "./sweep.ts";
+import { storeOn } from "./store.ts";
 import { Time } from "./time.ts";
 import { why, type Why } from "./why.ts";
 import { exportRun, type ExportOptions } from "./export.ts";
@@ -432,5 +433,5 @@ export class State {
  */
 export function createState(db: Database, bus: EventBus, options: StateOptions = {}): State {
   const { clock, retention } = checked(Options, options, "createState");
-  return new State({ db, bus, time: new Time(clock) }, retention);
+  return new State({ db: storeOn(db, bus), bus, time: new Time(clock) }, retention);
 }

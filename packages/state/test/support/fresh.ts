@@ -45,6 +45,6 @@ export async function freshState(options: StateOptions = {}): Promise<Fresh> {
 export async function stateOn(db: Database, options: StateOptions = {}): Promise<Fresh> {
   const bus = createEventBus(db);
   onTestFinished(() => bus.close());
-  await bus.history({ limit: 1 }); // the tables are there
+  await bus.ready();
   return { db, bus, state: createState(db, bus, options) };
 }
