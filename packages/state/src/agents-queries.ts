@@ -80,9 +80,9 @@ export const resumeAgent = (name: string) => surql`{
   IF array::len($resumed) = 0 { THROW ${THROWN.stale} }
 }`;
 
-export const readAgentState = (name: string) => surql<unknown>`SELECT * FROM ONLY ${stateId(name)}`;
+export const readAgentState = (name: string) => surql`SELECT * FROM ONLY ${stateId(name)}`;
 
 export const saveAgentState = ({ id, ...row }: Record<string, unknown>, revision: number) => surql`{
-  LET $saved = (UPDATE ONLY ${id as RecordId} CONTENT ${row} WHERE revision = ${revision} RETURN VALUE revision);
+  LET $saved = (UPDATE ONLY ${id} CONTENT ${row} WHERE revision = ${revision} RETURN VALUE revision);
   IF $saved = NONE { THROW ${THROWN.stale} }
 }`;

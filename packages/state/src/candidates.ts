@@ -60,7 +60,7 @@ export async function findCandidates(wanted: Wanted, { db, time }: Context): Pro
     found.push(...some.filter((run) => isFree(run, look, used, wanted)));
     lanes = lanes.filter((_, i) => Math.max(look.ready[i]!.length, look.due[i]!.length) === limit);
     if (found.length >= wanted.max || lanes.length === 0 || page === PAGES) {
-      const ids = withRoom(inTurn(found, window), look, used).map(({ id }) => String(id.id));
+      const ids = withRoom(inTurn(found, window), look, used).map(({ id }) => id.id);
       return { ids, limits: look.limits, now: look.now };
     }
     start += limit;
@@ -74,7 +74,7 @@ async function learnUsed(
   { limits }: Look,
   db: Context["db"],
 ): Promise<void> {
-  for (const { id, used: count } of limits) used.set(String(id.id), count);
+  for (const { id, used: count } of limits) used.set(id.id, count);
   const unknown = new Set(runs.flatMap((run) => run.limits.map(({ key }) => key)));
   for (const key of used.keys()) unknown.delete(key);
   if (unknown.size === 0) return;
@@ -85,7 +85,7 @@ async function learnUsed(
 
 /** N3. Whether nothing known keeps it back. */
 function isFree(run: Candidate, look: Look, used: Map<string, number>, { capabilities }: Wanted): boolean {
-  const isPaused = look.paused.some(({ id }) => (id as unknown as [string])[0] === run.name);
+  const isPaused = look.paused.some(({ id }) => id[0] === run.name);
   const isEarly = run.dueAt !== undefined && run.dueAt > look.now;
   const isAble = capabilities === undefined || run.capabilities.every((each) => capabilities.includes(each));
   return !isPaused && !isEarly && isAble && fits(run, look, used);
@@ -97,18 +97,21 @@ function fits(run: Candidate, { limits, now }: Look, used: ReadonlyMap<string, n
   if (!run.limits.every(({ key, max }) => isBelow(key, max))) return false;
   return limitsOf(run, limits).every((limit) => {
     const { concurrency, rate } = limit;
-    if (concurrency !== undefined && !isBelow(String(limit.id.id), concurrency)) return false;
+    if (concurrency !== undefined && !isBelow(limit.id.id, concurrency)) return false;
     return !rate || queries.startsLeft(limit, rate, now) >= 1;
   });
 }
 
 function limitsOf({ queue, name }: Candidate, limits: Look["limits"]): Look["limits"] {
-  return limits.filter(({ id }) => String(id.id) === `queue:${queue}` || String(id.id) === `agent:${name}`);
+  return limits.filter(({ id }) => id.id === `queue:${queue}` || id.id === `agent:${name}`);
+}
+
+function rank(a: Candidate, b: Candidate): number {
+  return b.priority - a.priority || Number(b.begun) - Number(a.begun);
 }
 
 /** N1, N2. */
 function inTurn(runs: readonly Candidate[], window: number): Candidate[] {
-  const rank = (a: Candidate, b: Candidate) => b.priority - a.priority || Number(b.begun) - Number(a.begun);
   const first = runs.toSorted((a, b) => rank(a, b) || a.since.getTime() - b.since.getTime()).slice(0, window);
   return first
     .map((run) => ({ run, lot: Math.random() }))
@@ -128,7 +131,7 @@ function withRoom(runs: readonly Candidate[], look: Look, used: ReadonlyMap<stri
         const left = queries.startsLeft(limit, limit.rate, look.now);
         limit.bucket = { left: left - 1, at: look.now };
       }
-    const keys = [...shared.map(({ id }) => String(id.id)), ...run.limits.map(({ key }) => key)];
+    const keys = [...shared.map(({ id }) => id.id), ...run.limits.map(({ key }) => key)];
     for (const key of keys) if (!run.slots?.includes(key)) taken.set(key, (taken.get(key) ?? 0) + 1);
     return true;
   });

@@ -19,7 +19,7 @@ export const limitId = (key: string): RecordId<"flow_limit"> => new RecordId("fl
 
 /** What is to be known of a run to choose it. */
 export interface Candidate {
-  id: RecordId<"run">;
+  id: RecordId<"run", string>;
   priority: number;
   capabilities: string[];
   limits: { key: string; max: number }[];
@@ -34,7 +34,7 @@ export interface Candidate {
 }
 
 export interface FlowLimitRow {
-  id: RecordId<"flow_limit">;
+  id: RecordId<"flow_limit", string>;
   concurrency?: number;
   rate?: { count: number; per: number };
   bucket?: { left: number; at: Date };
@@ -45,7 +45,7 @@ export interface Look {
   /** By lane. */
   ready: Candidate[][];
   due: Candidate[][];
-  paused: RecordId<"agent">[];
+  paused: RecordId<"agent", [name: string, version: string]>[];
   limits: (FlowLimitRow & { used: number })[];
 }
 

@@ -54,7 +54,7 @@ export async function claim(options: ClaimOptions, context: Context): Promise<Le
   const wanted = checked(Options, options, "a claim");
   if (lanesOf(wanted).length === 0) return [];
   const { ids, limits, now } = await findCandidates(wanted, context);
-  const flow = new Map(limits.map((limit) => [String(limit.id.id), limit]));
+  const flow = new Map(limits.map((limit) => [limit.id.id, limit]));
   const wish = { asOf: now, wanted, flow, full: new Set<string>() };
   const leases: Lease[] = [];
   for (let i = 0; i < ids.length && leases.length < wanted.max;) {

@@ -225,7 +225,7 @@ function ofPause({ name }: Run, { paused: [paused] }: Circumstances): Explanatio
 }
 
 function ofLimits(run: Run, { limits, holders }: Circumstances): Explanation[] {
-  const shared = limits.map(({ id, concurrency: max }) => ({ key: String(id.id), max }));
+  const shared = limits.map(({ id, concurrency: max }) => ({ key: id.id, max }));
   return [...shared, ...run.limits].flatMap(({ key, max }): Explanation[] => {
     const others = (holders[key] ?? []).filter((holder) => holder !== run.id);
     return max === undefined || others.length < max
@@ -248,7 +248,7 @@ function ofRates({ limits, now }: Circumstances): Explanation[] {
     if (!rate) return [];
     const missing = 1 - startsLeft(limit, rate, now);
     if (missing <= 0) return [];
-    const key = String(limit.id.id);
+    const key = limit.id.id;
     const until = new Date(
       Math.max(now.getTime(), limit.bucket!.at.getTime()) + Math.ceil((missing * rate.per) / rate.count),
     );

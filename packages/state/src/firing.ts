@@ -9,7 +9,7 @@ import { runIdFor, scheduleTable, type RunId, type Schedule } from "@sentient/sc
 import type { Context } from "./changing.ts";
 import { isStale } from "./commit.ts";
 import type { Depth } from "./depth.ts";
-import { rowOf } from "./run.ts";
+import { rowOf, type RunOf } from "./run.ts";
 import * as queries from "./schedules-queries.ts";
 import { dueSlots } from "./slots.ts";
 import { draftFor, queuedEvent, startedAt } from "./start.ts";
@@ -84,7 +84,7 @@ async function fireOne(schedule: Schedule, now: Date, context: Context, depth: D
 }
 
 /** What a slot starts. It can be found by the schedule, which is its correlation, and says by a tag which slot it is. */
-function draftOf(schedule: Schedule, slot: Date) {
+export function draftOf(schedule: Schedule, slot: Date): RunOf<"queued"> {
   const { id, kind, name, version, input, queue, priority, capabilities, tags = [], limits } = schedule;
   const { maxAttempts } = schedule;
   const at = slot.toISOString();

@@ -120,7 +120,7 @@ export class Limits {
     return rows.map((row, i) => {
       const { id, concurrency, rate, updatedAt } = row;
       return {
-        key: String(id.id),
+        key: id.id,
         ...defined({ concurrency, rate }),
         holders: holders[i]!,
         ...(rate ? { startsLeft: Math.floor(startsLeft(row, rate, now)) } : {}),

@@ -30,10 +30,10 @@ export const readThere = (runs: readonly string[]) => surql<string[]>`{
 }`;
 
 export const createSchedule = ({ id, ...row }: Record<string, unknown>) =>
-  surql`CREATE ${id as RecordId} CONTENT ${row} RETURN NONE`;
+  surql`CREATE ${id} CONTENT ${row} RETURN NONE`;
 
 export const saveSchedule = ({ id, ...row }: Record<string, unknown>, revision: number) => surql`{
-  LET $saved = (UPDATE ONLY ${id as RecordId} CONTENT ${row} WHERE revision = ${revision} RETURN VALUE revision);
+  LET $saved = (UPDATE ONLY ${id} CONTENT ${row} WHERE revision = ${revision} RETURN VALUE revision);
   IF $saved = NONE { THROW ${THROWN.stale} }
 }`;
 

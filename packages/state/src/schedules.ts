@@ -1,6 +1,7 @@
 // Schedules. Owns: what starts runs by the clock, and when. Starting them is firing.ts.
 
 import {
+  canonicalJson,
   Name,
   requireWithin,
   Schedule as ScheduleSchema,
@@ -11,6 +12,7 @@ import {
 import { z } from "zod";
 import type { Context } from "./changing.ts";
 import { checked, notFoundError, StateError } from "./errors.ts";
+import { draftOf } from "./firing.ts";
 import { retried, revisionMismatchError } from "./retried.ts";
 import * as queries from "./schedules-queries.ts";
 import { nextSlot, nextSlots } from "./slots.ts";
@@ -111,6 +113,7 @@ export class Schedules {
         createdAt: now,
         updatedAt: now,
       }) as Schedule;
+      draftOf(next, now); // what no run can be started with is refused now, and not at its first slot
       return before && isSame(before, next) ? before : this.#save(before, next);
     });
   }
@@ -216,15 +219,13 @@ export class Schedules {
 const eventOf = (name: string, what: string) => ({ type: "schedule.changed", data: { name, what } });
 
 function isSame(before: Schedule, next: Schedule): boolean {
-  const textOf = (schedule: Schedule) =>
-    JSON.stringify({ ...scheduleTable.serialise(schedule), revision: 0, createdAt: 0, updatedAt: 0 }, SORTED);
-  return textOf(before) === textOf(next);
+  return saidOf(before) === saidOf(next);
 }
 
-function SORTED(_: string, value: unknown): unknown {
-  return typeof value === "object" && value !== null && !Array.isArray(value)
-    ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
-    : value;
+/** What somebody has said of it, as text. */
+function saidOf(schedule: Schedule): string {
+  const { revision: _, createdAt: __, updatedAt: ___, id: ____, ...said } = scheduleTable.serialise(schedule);
+  return canonicalJson(JSON.parse(JSON.stringify(said)) as Json);
 }
 
 function neverError(cron: string, now: Date): StateError {

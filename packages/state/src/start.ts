@@ -47,7 +47,12 @@ const Options = z.strictObject({
   correlation: z.string().min(1).max(256).optional(),
   causation: EventId.optional(),
   tags: z.array(z.string().min(1).max(128)).max(32).default([]),
-  limits: z.array(RunLimit).max(8).default([]),
+  limits: z
+    .array(
+      RunLimit.refine(({ key }) => !/^(queue|agent):/.test(key), "queue: and agent: are limits of their own"),
+    )
+    .max(8)
+    .default([]),
   secrets: z.array(z.string().min(1).max(256)).max(64).default([]),
   maxAttempts: z.int().min(1).optional(),
   availableAt: z.date().optional(),

@@ -4,7 +4,7 @@ import { RecordId, surql } from "@sentient/db-pool";
 
 const workerId = (id: string): RecordId<"worker"> => new RecordId("worker", id);
 
-export const saveWorker = (id: string, row: Record<string, unknown>, now: Date | null) => surql<unknown>`{
+export const saveWorker = (id: string, row: Record<string, unknown>, now: Date | null) => surql`{
   LET $now = ${now} ?? time::now();
   LET $before = (SELECT VALUE startedAt FROM ONLY ${workerId(id)});
   UPSERT ONLY ${workerId(id)} CONTENT object::extend(${row}, { startedAt: $before ?? $now, seenAt: $now })
@@ -16,7 +16,7 @@ export const readWorkers = (now: Date | null) => surql<{ now: Date; rows: unknow
 export const readWorker = (id: string, now: Date | null) => surql<{ now: Date; row: unknown }>`
   RETURN { now: ${now} ?? time::now(), row: (SELECT * FROM ONLY ${workerId(id)}) }`;
 
-export const removeWorker = (id: string) => surql<unknown>`DELETE ONLY ${workerId(id)} RETURN BEFORE`;
+export const removeWorker = (id: string) => surql`DELETE ONLY ${workerId(id)} RETURN BEFORE`;
 
 /** Those that were not heard of for so many milliseconds. */
 export const removeSilent = (silent: number, now: Date | null) => surql<string[]>`{
