@@ -1,9 +1,9 @@
 // What is known of agents, what they remember, and who is there to run them.
 
-import { sabotage, VirtualClock } from "@sentient/testkit";
+import { VirtualClock } from "@sentient/testkit";
 import { describe, expect, test } from "vitest";
 import type { State } from "../src/index.ts";
-import { reworded, startMany, take } from "./support/claiming.ts";
+import { control, reworded, startMany, take } from "./support/claiming.ts";
 import { freshState, stateOn } from "./support/fresh.ts";
 import { tamperedState } from "./support/tampered.ts";
 
@@ -134,7 +134,7 @@ describe("a pause", () => {
     };
     expect(await paused(true, "1")).toBe("paused");
     expect(await paused(true, "2")).toBe("paused");
-    await sabotage("a registration that writes what it knows", async () =>
+    await control("a registration that writes what it knows", async () =>
       expect(await paused(false, "3")).toBe("paused"),
     );
   });
@@ -215,7 +215,7 @@ describe("what an agent remembers", () => {
   test("control: without the revision changes are lost", async () => {
     const { db, bus } = await freshState();
     const loose = tamperedState(db, bus, (entry) => reworded(entry, "WHERE revision =", "WHERE 0 !="));
-    await sabotage("no revision", () => expectCounted([loose], 20));
+    await control("no revision", () => expectCounted([loose], 20));
   });
 });
 

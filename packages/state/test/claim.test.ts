@@ -1,11 +1,11 @@
 // Who comes next: in which order, past whom, and who does not come at all.
 
 import type { Name } from "@sentient/schema";
-import { sabotage, VirtualClock } from "@sentient/testkit";
+import { VirtualClock } from "@sentient/testkit";
 import { describe, expect, test } from "vitest";
 import { findCandidates } from "../src/candidates.ts";
 import { Time } from "../src/time.ts";
-import { idsOf, isClaim, reworded, serving, startMany, take } from "./support/claiming.ts";
+import { control, idsOf, isClaim, reworded, serving, startMany, take } from "./support/claiming.ts";
 import { freshState, stateOn } from "./support/fresh.ts";
 import { tamperedState } from "./support/tampered.ts";
 
@@ -231,7 +231,7 @@ describe("agents that are paused", () => {
         return held.claim({ worker: "w-1", serves: [{ name: "a", versions: [version] }] });
       };
       expect(await claimed(true)).toEqual([]);
-      await sabotage("a claim that does not ask its agent", async () =>
+      await control("a claim that does not ask its agent", async () =>
         expect(await claimed(false)).toEqual([]),
       );
     },

@@ -1,12 +1,21 @@
 // Limits: never exceeded, whoever claims, and given back by every way a run leaves its worker.
 
 import { surql, type Database } from "@sentient/db-pool";
-import { sabotage, VirtualClock } from "@sentient/testkit";
+import { VirtualClock } from "@sentient/testkit";
 import { describe, expect, test } from "vitest";
 import type { Change } from "../src/change.ts";
 import type { LimitOptions, State } from "../src/index.ts";
 import type { Lease } from "../src/lease.ts";
-import { idsOf, isClaim, mostAtOnce, reworded, serving, startMany, take } from "./support/claiming.ts";
+import {
+  control,
+  idsOf,
+  isClaim,
+  mostAtOnce,
+  reworded,
+  serving,
+  startMany,
+  take,
+} from "./support/claiming.ts";
 import { freshState, stateOn, type Fresh } from "./support/fresh.ts";
 import { tamperedState } from "./support/tampered.ts";
 
@@ -125,7 +134,7 @@ describe("how many at once", () => {
       unguarded.claim({ worker: `w-${i}`, serves: serving("a", "b"), max: 2 }),
     );
     await Promise.all(claims);
-    await sabotage("no guards", async () =>
+    await control("no guards", async () =>
       expect(await mostAtOnce(fresh.bus, () => true)).toBeLessThanOrEqual(4),
     );
   });
@@ -144,7 +153,7 @@ describe("how many at once", () => {
       return take(held);
     };
     expect(await claimed(true)).toEqual([]);
-    await sabotage("a claim by limits of before", async () => expect(await claimed(false)).toEqual([]));
+    await control("a claim by limits of before", async () => expect(await claimed(false)).toEqual([]));
   });
 
   test("a take-over keeps exactly one slot, and gives back those of limits that are gone", async () => {
@@ -291,6 +300,6 @@ describe("how many in a time", () => {
       clock,
     });
     const more = await Promise.all(Array.from({ length: 20 }, (_, i) => take(unguarded, 2, `w-${i}`)));
-    await sabotage("no guards", () => expect(more.flat().length).toBeLessThanOrEqual(3));
+    await control("no guards", () => expect(more.flat().length).toBeLessThanOrEqual(3));
   });
 });

@@ -2,13 +2,13 @@
 
 import { surql } from "@sentient/db-pool";
 import type { RunId } from "@sentient/schema";
-import { sabotage, VirtualClock } from "@sentient/testkit";
+import { VirtualClock } from "@sentient/testkit";
 import { describe, expect, test } from "vitest";
 import { runIdOf } from "../src/firing.ts";
 import type { ScheduleOptions, State, Swept } from "../src/index.ts";
 import { rowOf, type RunOf } from "../src/run.ts";
 import { nextSlots } from "../src/slots.ts";
-import { reworded, serving, startMany, take } from "./support/claiming.ts";
+import { control, reworded, serving, startMany, take } from "./support/claiming.ts";
 import { freshState, stateOn } from "./support/fresh.ts";
 import { tamperedState } from "./support/tampered.ts";
 
@@ -273,7 +273,7 @@ describe("over downtime", () => {
       }),
     );
     const counts = await sweepAll(loose, clock, [MINUTE]);
-    await sabotage("no revision", () =>
+    await control("no revision", () =>
       expect([...counts.values()].filter((count) => count !== 1)).toEqual([]),
     );
   });

@@ -1,5 +1,7 @@
 import type { Statement } from "@sentient/db-pool";
 import type { Entry, EventBus } from "@sentient/event-bus";
+import { sabotage } from "@sentient/testkit";
+import { expect } from "vitest";
 import type { State } from "../../src/index.ts";
 import type { Lease } from "../../src/lease.ts";
 import type { StartOptions } from "../../src/start.ts";
@@ -72,4 +74,9 @@ export function reworded({ statements = [], ...entry }: Entry, from: string, to:
     });
   const all = typeof statements === "function" ? statements : () => statements;
   return { ...entry, statements: (placed, at) => all(placed, at).map(change) };
+}
+
+/** What a check finds once its protection is off, and no other failure. */
+export async function control(name: string, run: () => unknown): Promise<void> {
+  expect(await sabotage(name, run)).toMatchObject({ name: "AssertionError" });
 }
