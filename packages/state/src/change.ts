@@ -19,7 +19,7 @@ const step = {
 };
 
 /** What is to be remembered of a step. */
-export const StepChange = z.discriminatedUnion("status", [
+const StepChange = z.discriminatedUnion("status", [
   z.strictObject({ ...step, status: z.literal("completed"), result: Value.default(null) }),
   z.strictObject({ ...step, status: z.literal("failed"), error: Failure }),
   z.strictObject({ ...step, status: z.literal("started") }),
@@ -28,7 +28,7 @@ export const StepChange = z.discriminatedUnion("status", [
 export type StepChange = z.input<typeof StepChange>;
 
 /** Something to ask a person. */
-export const Ask = z.strictObject({
+const Ask = z.strictObject({
   key: StepKey,
   text: z.string().min(1).max(16_384),
   /** JSON Schema of the answer. */

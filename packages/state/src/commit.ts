@@ -175,6 +175,8 @@ async function refusal(error: unknown, lease: Lease, { db }: Tools): Promise<unk
   return isOurs ? refused : lease.lost();
 }
 
+const resumed = (at: Date): RunEvent => ({ type: "run.resumed", at });
+
 /** The run becomes something else, under its revision. */
 async function end(lease: Lease, part: Part, tools: Tools): Promise<Placed[]> {
   const { bus, time } = tools;
@@ -185,7 +187,6 @@ async function end(lease: Lease, part: Part, tools: Tools): Promise<Placed[]> {
     if ("wait" in then && run.asked) throw nothingToWaitForError(run, `it is asked to ${run.asked.what}`);
     const parent = await parentOf(run, then, tools);
     const woken = parent && isWaitingFor(parent.run, run.id) ? parent : undefined;
-    const resumed = (at: Date): RunEvent => ({ type: "run.resumed", at });
     let written: Rows;
     try {
       const entry: Entry = {

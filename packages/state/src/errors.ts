@@ -1,5 +1,5 @@
 import { SentientError } from "@sentient/db-pool";
-import { z } from "zod";
+import type { z } from "zod";
 
 export type StateErrorCode =
   // what is asked for cannot be

@@ -1,6 +1,6 @@
 // Leases. Owns: what a worker knows of a run it holds.
 
-import type { Run as StoredRun, Token } from "@sentient/schema";
+import type { Token } from "@sentient/schema";
 import type { Document } from "./document.ts";
 import { leaseLostError } from "./errors.ts";
 import type { RunOf } from "./run.ts";
@@ -59,5 +59,3 @@ export class Lease {
     return leaseLostError(this.run.id, this.token);
   }
 }
-
-export type Asked = NonNullable<StoredRun["asked"]>;

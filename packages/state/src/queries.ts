@@ -52,10 +52,7 @@ export const usesOf = (hash: string): RecordIdRange => within("blob_use", [hash,
 
 // runs
 
-export const readRun = (run: string) => surql<unknown>`SELECT * FROM ONLY ${runId(run)}`;
-
-/** In the order of the ids; one that is not there is left out. */
-export const readRuns = (runs: readonly string[]) => surql<unknown[]>`SELECT * FROM ${runs.map(runId)}`;
+export const readRun = (run: string) => surql`SELECT * FROM ONLY ${runId(run)}`;
 
 export const readToken = (run: string) =>
   surql<number | undefined>`SELECT VALUE token FROM ONLY ${runId(run)}`;

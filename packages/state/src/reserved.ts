@@ -4,7 +4,7 @@ import type { Failure } from "@sentient/schema";
 import { StateError } from "./errors.ts";
 
 /** What a run that is being imported is parked with. */
-export const UNFINISHED = "import_unfinished";
+const UNFINISHED = "import_unfinished";
 
 /** @param sha256 of the file */
 export function reservedBy(sha256: string): Failure {

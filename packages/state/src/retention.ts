@@ -14,8 +14,8 @@ import * as queries from "./retention-queries.ts";
 import { defined } from "./telling.ts";
 
 const DAY_MS = 24 * 3_600_000;
-export const DETAILS_MS = 30 * DAY_MS;
-export const EVENTS_MS = 30 * DAY_MS;
+const DETAILS_MS = 30 * DAY_MS;
+const EVENTS_MS = 30 * DAY_MS;
 const MOST_MS = 36_500 * DAY_MS;
 
 const ms = z.union([z.literal(false), z.int().min(0).max(MOST_MS)]);

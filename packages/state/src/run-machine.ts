@@ -133,11 +133,8 @@ export function apply(run: Run, event: RunEvent): Run {
       const { asked, ...rest } = run;
       const kept = asked?.what === "cancel" ? { asked } : {};
       return run.status === "running" || run.status === "queued"
-        ? ({ ...rest, ...kept, revision: core.revision, updatedAt: at } as Run)
-        : queued(
-            { ...coreOf(rest as Run), ...kept, revision: core.revision, updatedAt: at, attempts: 0 },
-            at,
-          );
+        ? { ...rest, ...kept, revision: core.revision, updatedAt: at }
+        : queued({ ...coreOf(rest), ...kept, revision: core.revision, updatedAt: at, attempts: 0 }, at);
     }
     case "run.paused": {
       if (run.asked?.what === "cancel") return queued(core, at); // M4

@@ -48,7 +48,7 @@ function claimable(run: Run): Partial<StoredRun["seek"]> {
 
 /** What to write for a run; `first` is the position of its first event. */
 export function rowOf(run: Run, first: number): Record<string, unknown> {
-  return runTable.serialise({ ...run, seek: seekOf(run, first) } as StoredRun);
+  return runTable.serialise({ ...run, seek: seekOf(run, first) });
 }
 
 export interface ReadRun {
@@ -61,6 +61,6 @@ export interface ReadRun {
 
 export function readRun(row: unknown): ReadRun {
   const { seek, ...run } = runTable.parse(row);
-  const hasDetails = "endedAt" in run ? seek.over !== undefined : !isReserved(run as Run);
-  return { run: run as Run, first: -seek.newest, hasDetails };
+  const hasDetails = "endedAt" in run ? seek.over !== undefined : !isReserved(run);
+  return { run: run, first: -seek.newest, hasDetails };
 }

@@ -4,7 +4,7 @@ import { BoundExcluded, BoundIncluded, RecordId, RecordIdRange, surql } from "@s
 import { LAST, THROWN } from "./queries.ts";
 import { runId } from "./run.ts";
 
-export const scheduleId = (name: string): RecordId<"schedule"> => new RecordId("schedule", name);
+const scheduleId = (name: string): RecordId<"schedule"> => new RecordId("schedule", name);
 
 export const readSchedule = (name: string, now: Date | null) => surql<{ now: Date; row: unknown }>`
   RETURN { now: ${now} ?? time::now(), row: (SELECT * FROM ONLY ${scheduleId(name)}) }`;

@@ -4,7 +4,7 @@ import { Cron } from "croner";
 import { StateError } from "./errors.ts";
 
 /** A time that is reached so late was missed: somebody sweeps every second, and a failover takes some. */
-export const ON_TIME_MS = 10_000;
+const ON_TIME_MS = 10_000;
 /** How many slots of one schedule are taken at once. */
 const AT_ONCE = 100;
 

@@ -88,6 +88,6 @@ function seen(row: unknown, now: Date): Worker {
   return { ...worker, live: isLive(worker, now) };
 }
 
-export function isLive({ seenAt }: StoredWorker, now: Date): boolean {
+function isLive({ seenAt }: StoredWorker, now: Date): boolean {
   return now.getTime() - seenAt.getTime() < LIVE_MS;
 }
