@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { FINAL_STATUSES, hashOf, RUN_STATUSES } from "@sentient/schema";
 import { describe, expect, test } from "vitest";
 import { apply, RUN_EVENT_TYPES, STILL_EVENTS, type RunEvent } from "./run-machine.ts";
@@ -121,7 +121,7 @@ const ownOf = (run: Run) =>
 describe("the table", () => {
   test("has every status and every event", () => {
     expect(head).toEqual(RUN_STATUSES);
-    expect(lines.map(([event]) => event).toSorted()).toEqual([...RUN_EVENT_TYPES].toSorted());
+    expect(new Set(lines.map(([event]) => event))).toEqual(new Set(RUN_EVENT_TYPES));
     expect(cells).toHaveLength(RUN_STATUSES.length * RUN_EVENT_TYPES.length);
   });
 
@@ -139,28 +139,31 @@ describe("the table", () => {
     },
   );
 
-  test.each(cells.filter(([, , outcome]) => outcome !== "·"))(
-    "%s of one that is %s makes it %s",
-    (type, status, outcome) => {
-      const run = runOf(status);
-      const next = apply(run, eventOf(type));
-      expect(next.status).toBe(outcome);
-      if (still.includes(type)) return expect(next).toBe(run);
-      const leaves = status === "running" && outcome !== "running";
-      expect(next).toMatchObject({
-        revision: 8,
-        updatedAt: at,
-        token: type === "run.started" || leaves ? 5 : 4, // M2
-        createdAt: before,
-        startedAt: before,
-      });
-      const { availableAt, ...rest } = ownOf(next);
-      if (outcome === "queued")
-        expect(availableAt).toEqual(status === "queued" && type === "run.resumed" ? before : at);
-      expect(rest).toEqual(EXPECTED[type]?.(run) ?? {});
-      return undefined;
-    },
-  );
+  const moving = cells.filter(([type, , outcome]) => outcome !== "·" && !still.includes(type));
+  const standing = cells.filter(([type, , outcome]) => outcome !== "·" && still.includes(type));
+
+  test.each(standing)("%s of one that is %s leaves it as it is", (type, status) => {
+    const run = runOf(status);
+    expect(apply(run, eventOf(type))).toBe(run);
+  });
+
+  test.each(moving)("%s of one that is %s makes it %s", (type, status, outcome) => {
+    const run = runOf(status);
+    const next = apply(run, eventOf(type));
+    expect(next.status).toBe(outcome);
+    const leaves = status === "running" && outcome !== "running";
+    expect(next).toMatchObject({
+      revision: 8,
+      updatedAt: at,
+      token: type === "run.started" || leaves ? 5 : 4, // M2
+      createdAt: before,
+      startedAt: before,
+    });
+    const { availableAt, ...rest } = ownOf(next);
+    const since = status === "queued" && type === "run.resumed" ? before : at;
+    expect(availableAt).toEqual(outcome === "queued" ? since : undefined);
+    expect(rest).toEqual(EXPECTED[type]?.(run) ?? {});
+  });
 });
 
 /** Of what belongs to a status, or is there at times, what is there after each event; but for `availableAt`. */
@@ -292,7 +295,6 @@ test("whatever happens to it, its token and revision never fall, and what is fin
     .chain((type) =>
       fc.record({ type: fc.constant(type), up: fc.integer({ min: -1, max: 3 }), steps: fc.nat(20) }),
     );
-  const isFinal = (run: Run) => (FINAL_STATUSES as readonly string[]).includes(run.status);
   fc.assert(
     fc.property(fc.constantFrom(...RUN_STATUSES), fc.array(anyEvent, { maxLength: 40 }), (status, events) => {
       let run = runOf(status);
@@ -304,17 +306,11 @@ test("whatever happens to it, its token and revision never fall, and what is fin
             : type === "run.released"
               ? { reason: "lease_expired", steps }
               : {};
-        let next: Run;
-        try {
-          next = apply(run, eventOf(type, more));
-        } catch (error) {
-          expect(error).toMatchObject({ code: "state.illegal_transition" });
-          continue;
-        }
+        const next = unlessIllegal(() => apply(run, eventOf(type, more)));
+        if (!next) continue;
         expect(isFinal(run)).toBe(false); // M1
-        expect(next.token).toBeGreaterThanOrEqual(run.token);
         const isOther = (next as { lease?: object }).lease !== (run as { lease?: object }).lease;
-        if (isOther) expect(next.token).toBeGreaterThan(run.token); // M2
+        expect(next.token).toBeGreaterThanOrEqual(run.token + (isOther ? 1 : 0)); // M2
         expect(next.revision).toBe(run.revision + (still.includes(type) ? 0 : 1));
         expect("endedAt" in next).toBe(isFinal(next));
         run = frozen(next);
@@ -322,3 +318,14 @@ test("whatever happens to it, its token and revision never fall, and what is fin
     }),
   );
 });
+
+const isFinal = (run: Run) => (FINAL_STATUSES as readonly string[]).includes(run.status);
+
+function unlessIllegal(move: () => Run): Run | undefined {
+  try {
+    return move();
+  } catch (error) {
+    if ((error as { code?: string }).code === "state.illegal_transition") return undefined;
+    throw error;
+  }
+}

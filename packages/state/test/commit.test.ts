@@ -396,7 +396,7 @@ describe("a child that ends while its parent begins to wait for it", () => {
   const byWorker: Ending = async (state) => state.commit(await held(state, "w2"), { then: { complete: 1 } });
   const byForce: Ending = (state, child) => state.cancel(child, { force: true });
 
-  async function race(first: "wait" | "end", ending: Ending): Promise<void> {
+  async function requireOneWake(first: "wait" | "end", ending: Ending): Promise<void> {
     const { state, bus, db } = await freshState();
     const other = await stateOn(db);
     const lease = await running(state);
@@ -429,21 +429,23 @@ describe("a child that ends while its parent begins to wait for it", () => {
     expect(again?.run.id).toBe(id);
   }
 
-  test.each([byWorker, byForce])("wakes it once, if the parent was first", (ending) => race("wait", ending));
+  test.each([byWorker, byForce])("wakes it once, if the parent was first", (ending) =>
+    requireOneWake("wait", ending),
+  );
   test.each([byWorker, byForce])("keeps it from waiting, if the child was first", (ending) =>
-    race("end", ending),
+    requireOneWake("end", ending),
   );
 
   test("control: without a look at the parent's revision it would wait for ever", async () => {
     const spies = [vi.spyOn(queries, "requireRevision").mockReturnValue(surql`RETURN 1`)];
     onTestFinished(() => spies.forEach((spy) => spy.mockRestore()));
-    await sabotage("no look at the parent", () => race("wait", byWorker));
+    await sabotage("no look at the parent", () => requireOneWake("wait", byWorker));
   });
 
   test("control: without a look at the child it would wait for ever", async () => {
     const spy = vi.spyOn(queries, "requireNothingToTake").mockReturnValue(surql`RETURN 1`);
     onTestFinished(() => spy.mockRestore());
-    await sabotage("no look at the child", () => race("end", byWorker));
+    await sabotage("no look at the child", () => requireOneWake("end", byWorker));
   });
 
   test("wakes it once, however many of its children end at once", async () => {
@@ -478,7 +480,7 @@ test("what a run takes, gives and remembers is in no event, nor in an error", as
   const refuse = async (change: Change) => errors.push(await failureOf(() => state.commit(lease, change)));
   await state.commit(lease, { steps: [done("a", { secret })], state: { secret } });
   await refuse({ steps: [done("a", { secret })] });
-  await refuse({ steps: [done("b", { secret, x: Number.NaN } as never)] });
+  await refuse({ steps: [done("b", { secret, x: Number.NaN })] });
   await refuse({ steps: [done("b", secret.repeat(100_000))] });
   await refuse({ state: { secret: secret.repeat(100_000) } });
   errors.push(await failureOf(() => started(state, { parent, key: "k", input: { secret, x: 1 } })));

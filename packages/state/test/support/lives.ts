@@ -4,7 +4,7 @@ import type { Json } from "@sentient/schema";
 import type { ExportOptions, State } from "../../src/index.ts";
 import type { Lease } from "../../src/lease.ts";
 
-export const SERVES = [{ name: "research", versions: ["1"] }];
+const SERVES = [{ name: "research", versions: ["1"] }];
 
 /** What an export says. */
 export async function linesOf(state: State, run: string, options?: ExportOptions): Promise<string[]> {
