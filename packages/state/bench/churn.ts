@@ -34,7 +34,7 @@ export async function churn(
       await state.start({ name: "extract", input: { page: 1 } });
       const lease = await next();
       if (!lease) continue;
-      await state.commit(lease, { then: { complete: { words: 12 } } });
+      await state.commit(lease, { end: { complete: { words: 12 } } });
       count++;
     }
   };

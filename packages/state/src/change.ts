@@ -41,7 +41,7 @@ const Ask = z.strictObject({
 export type Ask = z.input<typeof Ask>;
 
 /** What becomes of the run. */
-const Then = z.union([
+const End = z.union([
   z.strictObject({ wait: z.array(Wait).min(1).max(1_000) }),
   z.strictObject({ complete: Value }),
   z.strictObject({ fail: Failure }),
@@ -91,7 +91,7 @@ export const Change = z.strictObject({
   /** Whether the run has something to undo from now on, when it is cancelled. */
   compensates: z.boolean().optional(),
   /** Ends the lease. */
-  then: Then.optional(),
+  end: End.optional(),
 });
 
 /**
@@ -101,7 +101,7 @@ export const Change = z.strictObject({
  */
 export type Change = z.input<typeof Change>;
 export type CheckedChange = z.output<typeof Change>;
-export type Then = NonNullable<Change["then"]>;
+export type End = NonNullable<Change["end"]>;
 
 /** @throws `state.bad_change`, naming the field; `schema.limit` comes with the rows */
 export function checkChange(change: Change): CheckedChange {

@@ -14,7 +14,7 @@ import type { Entry, EventBus, NewEvent, NewRow, Placed } from "@sentient/event-
 import { EventBusError } from "@sentient/event-bus";
 import { questionTable, checkpointTable, stepTable, requireWithin } from "@sentient/schema";
 import * as blobs from "./blobs.ts";
-import { checkChange, textOf, type Change, type CheckedChange, type Then } from "./change.ts";
+import { checkChange, textOf, type Change, type CheckedChange, type End } from "./change.ts";
 import { change as changeOf, type Document, type Written } from "./document.ts";
 import { StateError } from "./errors.ts";
 import { saveCheckpoint } from "./history-queries.ts";
@@ -84,7 +84,7 @@ async function attempt(lease: Lease, change: CheckedChange, state: State | undef
   const part = { change, state, steps, events: eventsOf({ ...lease.run, steps }, change) };
   let placed: Placed[];
   try {
-    placed = await (change.then ? end : keepOn)(lease, part, tools);
+    placed = await (change.end ? endLease : keepOn)(lease, part, tools);
   } catch (error) {
     lease.steps -= added;
     throw error;
@@ -93,7 +93,7 @@ async function attempt(lease: Lease, change: CheckedChange, state: State | undef
     if (status === "started" || status === "retrying") lease.begun.add(key);
     else lease.begun.delete(key);
   }
-  if (change.then) lease.end();
+  if (change.end) lease.end();
   const { position, n } = lastOf(placed);
   return { position, n: n! };
 }
@@ -178,14 +178,14 @@ async function refusal(error: unknown, lease: Lease, { db }: Tools): Promise<unk
 const resumed = (at: Date): RunEvent => ({ type: "run.resumed", at });
 
 /** The run becomes something else, under its revision. */
-async function end(lease: Lease, part: Part, tools: Tools): Promise<Placed[]> {
+async function endLease(lease: Lease, part: Part, tools: Tools): Promise<Placed[]> {
   const { bus, time } = tools;
-  const then = part.change.then!;
+  const end = part.change.end!;
   for (let tries = 0; tries < MOST_TRIES; tries++) {
     lease.requireHeld();
     const run = asOf(lease, part);
-    if ("wait" in then && run.asked) throw nothingToWaitForError(run, `it is asked to ${run.asked.what}`);
-    const parent = await parentOf(run, then, tools);
+    if ("wait" in end && run.asked) throw nothingToWaitForError(run, `it is asked to ${run.asked.what}`);
+    const parent = await parentOf(run, end, tools);
     const woken = parent && isWaitingFor(parent.run, run.id) ? parent : undefined;
     let written: Rows;
     try {
@@ -194,12 +194,12 @@ async function end(lease: Lease, part: Part, tools: Tools): Promise<Placed[]> {
         rows: (places, at) => (written = rowsOf(lease, part, places, time.of(at))).rows,
         statements: (_, placedAt) => {
           const at = time.of(placedAt);
-          const next = apply(run, endingOf(run, then, at));
+          const next = apply(run, endingOf(run, end, at));
           const { slots = [] } = run.lease;
           return [
             ...written.statements,
             ...expirings(run.id, part.change, time),
-            ...("wait" in then ? [nothingToTake(run.id, then.wait)] : []),
+            ...("wait" in end ? [nothingToTake(run.id, end.wait)] : []),
             queries.saveRun(run.id, run.revision, rowOf(next, lease.first)),
             ...withdrawals(next, at),
             ...(slots.length > 0 ? [queries.giveSlots(slots, run.id)] : []),
@@ -255,8 +255,8 @@ async function reload(lease: Lease, { db }: Tools): Promise<void> {
 }
 
 /** C5. Who started the run, if it is about to end. */
-async function parentOf({ parent }: Run, then: Then, { db }: Tools): Promise<ReadRun | undefined> {
-  if (parent === undefined || !("complete" in then || "fail" in then || "cancel" in then)) return undefined;
+async function parentOf({ parent }: Run, end: End, { db }: Tools): Promise<ReadRun | undefined> {
+  if (parent === undefined || !("complete" in end || "fail" in end || "cancel" in end)) return undefined;
   const row = await db.query(queries.readRun(parent));
   return row === undefined ? undefined : readRun(row);
 }
@@ -318,7 +318,7 @@ function rowsOf(lease: Lease, part: Part, placed: readonly Placed[], at: Date): 
     );
   for (const { n: signal, key } of change.takes ?? []) statements.push(queries.takeSignal(run, signal, key));
   for (const key of change.withdraws ?? []) statements.push(queries.withdrawQuestion(run, key, at));
-  if (change.compensates !== undefined && !change.then)
+  if (change.compensates !== undefined && !change.end)
     statements.push(queries.setCompensates(run, change.compensates));
   return { rows, statements: [...blobs.keep(contents, run, at), ...statements] };
 }

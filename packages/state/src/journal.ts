@@ -117,7 +117,7 @@ export async function requireSame(
   const what = name === attempted.name ? "with another input" : `as ${attempted.name}`;
   const message = `the step ${step.key} is remembered as ${name}, and is now called ${what}: the code of version ${version} has changed under the run ${run}`;
   const problem = { name: "JournalMismatch", code: "journal_mismatch", message, retryable: false };
-  await commit(lease, { then: { park: { reason: "journal_mismatch", problem } } }, tools);
+  await commit(lease, { end: { park: { reason: "journal_mismatch", problem } } }, tools);
   throw new StateError({
     code: "state.journal_mismatch",
     message: `${message}. The run is parked; put the code back, give it a new version, or fork the run before that step`,

@@ -155,7 +155,7 @@ export class State {
 
   /** Gives a run back to its queue; it costs no attempt. @throws `state.lease_lost` */
   async release(lease: Lease): Promise<void> {
-    await this.commit(lease, { then: { release: true } });
+    await this.commit(lease, { end: { release: true } });
   }
 
   /**

@@ -51,8 +51,8 @@ export function eventsOf(run: RunOf<"running">, change: CheckedChange): NewEvent
     ...(change.progress ? [event("progress.reported", change.progress)] : []),
   ];
   const own = events.map((each) => ({ ...about(run), ...each }));
-  const ending = change.then ? [tell(run, endingOf(run, change.then, new Date(0)))] : [];
-  // One that has an id of its own may have been told before, and is then left out.
+  const ending = change.end ? [tell(run, endingOf(run, change.end, new Date(0)))] : [];
+  // One that has an id of its own may have been told before, and is end left out.
   const isFirstNew = ofChange.length > 0 || own[0]?.eventId === undefined;
   const told = [...(isFirstNew ? ofChange : [event("state.changed", {})]), ...own, ...ending];
   return told.length > 0 ? told : [event("state.changed", {})];
@@ -61,15 +61,15 @@ export function eventsOf(run: RunOf<"running">, change: CheckedChange): NewEvent
 /** What becomes of a run at the end of a lease. */
 export function endingOf(
   run: RunOf<"running">,
-  then: NonNullable<CheckedChange["then"]>,
+  end: NonNullable<CheckedChange["end"]>,
   at: Date,
 ): RunEvent {
-  if ("wait" in then) return { type: "run.waiting", at, waitingFor: then.wait };
-  if ("complete" in then) return { type: "run.completed", at, output: then.complete };
-  if ("fail" in then) return { type: "run.failed", at, error: then.fail };
-  if ("cancel" in then) return { type: "run.cancelled", at, ...defined(then.cancel) };
-  if ("pause" in then) return { type: "run.paused", at, ...defined(then.pause) };
-  if ("park" in then) return { type: "run.parked", at, ...then.park };
+  if ("wait" in end) return { type: "run.waiting", at, waitingFor: end.wait };
+  if ("complete" in end) return { type: "run.completed", at, output: end.complete };
+  if ("fail" in end) return { type: "run.failed", at, error: end.fail };
+  if ("cancel" in end) return { type: "run.cancelled", at, ...defined(end.cancel) };
+  if ("pause" in end) return { type: "run.paused", at, ...defined(end.pause) };
+  if ("park" in end) return { type: "run.parked", at, ...end.park };
   return { type: "run.released", at, worker: run.lease.worker, reason: "handed_over" };
 }
 

@@ -92,7 +92,7 @@ describe("the registration", () => {
     expect(await state.agents.get("a", "1")).toMatchObject({ status: "running", running: 2 });
     await state.agents.pause("a");
     expect((await state.agents.list()).agents).toMatchObject([{ status: "paused", running: 2 }]);
-    await state.commit(lease!, { then: { complete: 1 } });
+    await state.commit(lease!, { end: { complete: 1 } });
     await state.agents.resume("a");
     expect(await state.agents.get("a")).toMatchObject([{ status: "running", running: 1 }]);
   });

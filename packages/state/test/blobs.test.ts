@@ -38,7 +38,7 @@ test("the same content is stored once, and every run that refers to it counts as
   const large = "l".repeat(70_000);
   const lease = await running(state, { id: "one" });
   await state.commit(lease, { steps: [done("a", large), done("b", large)], state: large });
-  await state.commit(lease, { steps: [done("c", large)], then: { complete: null } });
+  await state.commit(lease, { steps: [done("c", large)], end: { complete: null } });
   const other = await running(state, { id: "two" });
   await Promise.all([0, 1].map((i) => state.commit(other, { steps: [done(`d${i}`, large)] })));
   const hash = hashOf(JSON.stringify(large));

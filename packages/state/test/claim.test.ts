@@ -242,6 +242,6 @@ test("a run that fails its step is not the claim's business", async () => {
   const { state } = await freshState();
   await startMany(state, 1);
   const [lease] = await take(state);
-  await state.commit(lease!, { then: { fail: failure } });
+  await state.commit(lease!, { end: { fail: failure } });
   expect(await take(state)).toEqual([]);
 });

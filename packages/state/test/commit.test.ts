@@ -103,7 +103,7 @@ describe("a commit", () => {
     const before = await everything(db);
     expect(await codeOf(() => state.commit(lease, change))).toBe(code);
     expect(await everything(db)).toEqual(before);
-    await state.commit(lease, { steps: [done("b")], state: { seen: 3 }, then: { complete: 1 } });
+    await state.commit(lease, { steps: [done("b")], state: { seen: 3 }, end: { complete: 1 } });
     expect(await state.load(lease.run.id)).toMatchObject({ status: "completed", steps: 2 });
   });
 
@@ -116,7 +116,7 @@ describe("a commit", () => {
     );
     expect(results.map(({ status }) => status === "fulfilled")).toEqual(range(12).map((i) => i % 4 !== 2));
     expect((await state.journal(lease.run.id)).size).toBe(10);
-    await state.commit(lease, { then: { complete: null } });
+    await state.commit(lease, { end: { complete: null } });
     expect(await state.load(lease.run.id)).toMatchObject({ steps: 10 });
   });
 });
@@ -166,7 +166,7 @@ describe("a step's result", () => {
       expect(await codeOf(() => state.commit(lease, { steps: [{ ...step, status, attempts: 4 }] }))).toBe(
         "state.step_exists",
       );
-    await state.commit(lease, { then: { complete: null } });
+    await state.commit(lease, { end: { complete: null } });
     expect(await state.load(lease.run.id)).toMatchObject({ steps: 1 });
   });
 
@@ -180,7 +180,7 @@ describe("a step's result", () => {
     expect((await state.journal(next)).get("a")).toMatchObject({ status: "started" });
     await state.commit(next, {
       steps: [{ ...step, status: "completed", result: 1 }],
-      then: { complete: null },
+      end: { complete: null },
     });
     expect(await state.load(next.run.id)).toMatchObject({ status: "completed", steps: 1 });
   });
@@ -210,7 +210,7 @@ describe("commits of one lease", () => {
       await other.bus.publish({ type: "owl.seen", run: id, data: i });
       await state.commit(lease, { steps: [done(`t${i}`)] });
     }
-    await state.commit(lease, { then: { complete: null } });
+    await state.commit(lease, { end: { complete: null } });
     const events = await eventsOf(bus, id);
     expect(events.map(({ n }) => n)).toEqual(range(events.length, 1));
     expect(events.filter(({ type }) => type === "owl.seen")).toHaveLength(25);
@@ -243,7 +243,7 @@ describe("commits of one lease", () => {
     expect(await codeOf(() => state.commit(lease, { steps: [done("c")], events: [other] }))).toBe(
       "event_bus.event_conflict",
     );
-    const { n } = await state.commit(lease, { events: [placed], then: { complete: null } });
+    const { n } = await state.commit(lease, { events: [placed], end: { complete: null } });
     const story = await storyOf(bus, lease.run.id);
     expect(story.filter((type) => type === "order.placed")).toHaveLength(1);
     expect(n).toBe(story.length);
@@ -254,7 +254,7 @@ describe("commits of one lease", () => {
   test("after its end there are none", async () => {
     const { state, bus } = await freshState();
     const lease = await running(state);
-    await state.commit(lease, { then: { fail: failure } });
+    await state.commit(lease, { end: { fail: failure } });
     expect(lease.over.aborted).toBe(true);
     expect(await codeOf(() => state.commit(lease, { steps: [done("a")] }))).toBe("state.lease_lost");
     expect(await codeOf(() => state.release(lease))).toBe("state.lease_lost");
@@ -265,15 +265,15 @@ describe("commits of one lease", () => {
     const { state } = await freshState();
     const lease = await running(state);
     const ends = await Promise.allSettled([
-      state.commit(lease, { then: { complete: 1 } }),
-      state.commit(lease, { then: { complete: 2 } }),
+      state.commit(lease, { end: { complete: 1 } }),
+      state.commit(lease, { end: { complete: 2 } }),
     ]);
     expect(ends.map(({ status }) => status)).toEqual(["fulfilled", "rejected"]);
     expect(await state.load(lease.run.id)).toMatchObject({ output: 1 });
   });
 });
 
-test.each<[string, NonNullable<Change["then"]>, object]>([
+test.each<[string, NonNullable<Change["end"]>, object]>([
   ["completes", { complete: { total: 3 } }, { status: "completed", output: { total: 3 } }],
   ["fails", { fail: failure }, { status: "failed", error: failure }],
   ["cancels", { cancel: { reason: "asked for" } }, { status: "cancelled", reason: "asked for" }],
@@ -284,10 +284,10 @@ test.each<[string, NonNullable<Change["then"]>, object]>([
     { status: "parked", parkedFor: "asked", problem: failure },
   ],
   ["releases", { release: true }, { status: "queued", attempts: 0 }],
-])("a change that also %s its run does it all at once", async (_, then, expected) => {
+])("a change that also %s its run does it all at once", async (_, end, expected) => {
   const { state } = await freshState();
   const lease = await running(state);
-  await state.commit(lease, { steps: [done("a")], compensates: true, state: { a: 1 }, then });
+  await state.commit(lease, { steps: [done("a")], compensates: true, state: { a: 1 }, end });
   const run = await state.load(lease.run.id);
   expect(run).toMatchObject({ ...expected, token: 2, steps: 1, compensates: true });
   expect(run).not.toHaveProperty("lease");
@@ -295,7 +295,7 @@ test.each<[string, NonNullable<Change["then"]>, object]>([
 });
 
 describe("a run that is about to wait", () => {
-  const wait = (...waits: object[]) => ({ then: { wait: waits } }) as Change;
+  const wait = (...waits: object[]) => ({ end: { wait: waits } }) as Change;
   const soon = new Date(Date.now() + 60_000);
 
   test("waits, and says until when", async () => {
@@ -320,7 +320,7 @@ describe("a run that is about to wait", () => {
     const { id } = lease.run;
     const child = await started(state, { parent: id });
     const childLease = await held(state);
-    await state.commit(childLease, { then: { complete: 1 } });
+    await state.commit(childLease, { end: { complete: 1 } });
     const before = await everything(db);
     for (const run of [child, "nobody"])
       expect(
@@ -329,7 +329,7 @@ describe("a run that is about to wait", () => {
         ),
       ).toMatchObject({ code: "state.nothing_to_wait_for", retryable: true, details: { run: id } });
     expect(await everything(db)).toEqual(before);
-    await state.commit(lease, { then: { complete: null } });
+    await state.commit(lease, { end: { complete: null } });
   });
 
   test("does not wait for a question that is not open", async () => {
@@ -365,7 +365,7 @@ describe("a run that is about to wait", () => {
     const lease = await running(state);
     await state.pause(lease.run.id);
     await state.cancel(lease.run.id);
-    await state.commit(lease, { then: { pause: { by: "ada" } } });
+    await state.commit(lease, { end: { pause: { by: "ada" } } });
     expect(await state.load(lease.run.id)).toMatchObject({ status: "queued", asked: { what: "cancel" } });
     expect(await claimed(state)).toEqual([]);
     expect(await state.load(lease.run.id)).toMatchObject({ status: "cancelled" });
@@ -393,7 +393,7 @@ describe("a child that ends while its parent begins to wait for it", () => {
   }
 
   type Ending = (state: State, child: string) => Promise<unknown>;
-  const byWorker: Ending = async (state) => state.commit(await held(state, "w2"), { then: { complete: 1 } });
+  const byWorker: Ending = async (state) => state.commit(await held(state, "w2"), { end: { complete: 1 } });
   const byForce: Ending = (state, child) => state.cancel(child, { force: true });
 
   async function requireOneWake(first: "wait" | "end", ending: Ending): Promise<void> {
@@ -402,7 +402,7 @@ describe("a child that ends while its parent begins to wait for it", () => {
     const lease = await running(state);
     const { id } = lease.run;
     const child = await started(state, { parent: id });
-    const waits = () => state.commit(lease, { then: { wait: [{ for: "run", at: "a", run: child }] } });
+    const waits = () => state.commit(lease, { end: { wait: [{ for: "run", at: "a", run: child }] } });
     const ends = () => ending(other.state, child);
     const late =
       first === "wait"
@@ -458,9 +458,9 @@ describe("a child that ends while its parent begins to wait for it", () => {
     const wait = children.map((run, i) => ({ for: "run" as const, at: `c${i}`, run }));
     await Promise.all([
       state
-        .commit(lease, { then: { wait } })
+        .commit(lease, { end: { wait } })
         .catch((error: { code: string }) => expect(error.code).toBe("state.nothing_to_wait_for")),
-      ...leases.map((child, i) => states[i % 2]!.commit(child, { then: { complete: i } })),
+      ...leases.map((child, i) => states[i % 2]!.commit(child, { end: { complete: i } })),
     ]);
     const story = await storyOf(bus, id);
     const count = (type: string) => story.filter((each) => each === type).length;
@@ -474,7 +474,7 @@ test("what a run takes, gives and remembers is in no event, nor in an error", as
   const secret = "MUMBLE-4711";
   const parent = await started(state);
   const id = await started(state, { parent, key: "k", input: { secret } });
-  await state.commit(await held(state, "w1", { max: 1 }), { then: { complete: null } }).catch(() => {});
+  await state.commit(await held(state, "w1", { max: 1 }), { end: { complete: null } }).catch(() => {});
   const lease = (await claimed(state, "w2"))[0]!;
   const errors: unknown[] = [];
   const refuse = async (change: Change) => errors.push(await failureOf(() => state.commit(lease, change)));
@@ -486,7 +486,7 @@ test("what a run takes, gives and remembers is in no event, nor in an error", as
   errors.push(await failureOf(() => started(state, { parent, key: "k", input: { secret, x: 1 } })));
   await state.commit(lease, { asks: [{ key: "q", text: "may I?", onTimeout: { secret } }] });
   await state.commit(lease, { checkpoint: { name: "here", metadata: { secret } } });
-  await state.commit(lease, { steps: [done("c", secret.repeat(10_000))], then: { complete: { secret } } });
+  await state.commit(lease, { steps: [done("c", secret.repeat(10_000))], end: { complete: { secret } } });
   const told = JSON.stringify((await bus.history({ limit: 1_000 })).events);
   expect(told).not.toContain(secret);
   for (const error of errors)

@@ -46,7 +46,7 @@ describe("the table", () => {
     const name = `n-${++count}`;
     const id = await started(state, { name });
     const undo = compensates ? { compensates } : {};
-    const then = {
+    const endings = {
       queued: { release: true },
       waiting: { wait: [{ for: "signal", at: "a", name: "go" }] },
       paused: { pause: { by: "bob" } },
@@ -56,7 +56,7 @@ describe("the table", () => {
       cancelled: { cancel: {} },
     } as const;
     const lease = await held(state, "w1", { serves: [{ name, versions: ["1"] }] });
-    const ending = status === "running" ? {} : { then: then[status] };
+    const ending = status === "running" ? {} : { end: endings[status] };
     await state.commit(lease, { progress: { done: 1 }, ...undo, ...ending } as never);
     return id;
   }
@@ -120,7 +120,7 @@ describe("a run that is held", () => {
     await state.pause(lease.run.id, { by: "ada" });
     expect((await state.renew([lease])).held).toMatchObject([{ asked: { what: "pause", by: "ada" } }]);
     await state.commit(lease, { steps: [done("a")] }); // what is under way may end
-    await state.commit(lease, { then: { pause: { by: "ada" } } });
+    await state.commit(lease, { end: { pause: { by: "ada" } } });
     const paused = await state.load(lease.run.id);
     expect(paused).toMatchObject({ status: "paused", pausedBy: "ada", steps: 1 });
     expect(paused).not.toHaveProperty("asked");
@@ -135,7 +135,7 @@ describe("a run that is held", () => {
     await state.pause(lease.run.id);
     await state.resume(lease.run.id);
     expect((await state.renew([lease])).held).toEqual([{ lease, asked: undefined }]);
-    await state.commit(lease, { then: { complete: 1 } });
+    await state.commit(lease, { end: { complete: 1 } });
   });
 
   test("cannot be paused once it is to be cancelled", async () => {
@@ -151,8 +151,8 @@ describe("a run that is held", () => {
     const { state, bus } = await freshState();
     const lease = await running(state);
     await state.cancel(lease.run.id, { force: true });
-    for (const then of [undefined, { complete: 1 }, { release: true as const }])
-      expect(await codeOf(() => state.commit(lease, { steps: [done("a")], ...(then ? { then } : {}) }))).toBe(
+    for (const end of [undefined, { complete: 1 }, { release: true as const }])
+      expect(await codeOf(() => state.commit(lease, { steps: [done("a")], ...(end ? { end } : {}) }))).toBe(
         "state.lease_lost",
       );
     expect((await state.journal(lease.run.id)).size).toBe(0);
@@ -195,7 +195,7 @@ describe("a run whose worker is gone before it did what was asked", () => {
     const { state, id } = await orphan("cancel", true);
     const lease = await held(state, "w2");
     expect(lease.run).toMatchObject({ id, asked: { what: "cancel" }, compensates: true });
-    await state.commit(lease, { steps: [done("undo")], then: { cancel: { reason: "lunch" } } });
+    await state.commit(lease, { steps: [done("undo")], end: { cancel: { reason: "lunch" } } });
     expect(await state.load(id)).toMatchObject({ status: "cancelled", steps: 1 });
   });
 
@@ -225,7 +225,7 @@ describe("a run whose deadline has passed", () => {
       if (status !== "queued") {
         const lease = await held(state);
         if (status === "waiting")
-          await state.commit(lease, { then: { wait: [{ for: "signal", at: "a", name: "go" }] } });
+          await state.commit(lease, { end: { wait: [{ for: "signal", at: "a", name: "go" }] } });
       }
       await clock.advance(20_000);
       expect(await claimed(state)).toEqual([]);
@@ -237,7 +237,7 @@ describe("a run whose deadline has passed", () => {
     const clock = new VirtualClock(Date.now());
     const { state } = await freshState({ clock });
     const id = await started(state, late(clock, 20_000));
-    await state.commit(await held(state), { compensates: true, then: { release: true } });
+    await state.commit(await held(state), { compensates: true, end: { release: true } });
     await clock.advance(20_000);
     expect(await claimed(state)).toEqual([]);
     expect((await held(state)).run).toMatchObject({ id, asked: { what: "cancel", by: "its deadline" } });
@@ -249,7 +249,7 @@ describe("a run whose deadline has passed", () => {
     await started(state, late(clock, 20_000));
     await clock.advance(19_999);
     const lease = await held(state);
-    await state.commit(lease, { then: { complete: 1 } });
+    await state.commit(lease, { end: { complete: 1 } });
     expect((await state.load(lease.run.id)).status).toBe("completed");
   });
 });
@@ -266,7 +266,7 @@ describe("many who ask and work at once", () => {
     ]);
     const working = leases.map(async (lease: Lease, i) => {
       await states[1]!.commit(lease, { steps: [done("a")] }).catch(refused);
-      await states[i % 2]!.commit(lease, { then: i % 3 ? { pause: { by: "ada" } } : { complete: 1 } }).catch(
+      await states[i % 2]!.commit(lease, { end: i % 3 ? { pause: { by: "ada" } } : { complete: 1 } }).catch(
         refused,
       );
     });

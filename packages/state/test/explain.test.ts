@@ -72,7 +72,7 @@ test("limits that are full say of which runs, and rates until when", async () =>
     { code: "limit_full", key: "customer-7", max: 1, holders },
     { code: "rate_empty", key: "agent:a", until: at(59_000) },
   ]);
-  await state.commit(held!, { then: { complete: 1 } });
+  await state.commit(held!, { end: { complete: 1 } });
   expect(await state.explain(id!)).toMatchObject([{ code: "rate_empty" }]);
   await clock.advance(59_000);
   await state.workers.beat(beat);
@@ -114,7 +114,7 @@ test("what it waits for", async () => {
     { for: "run", at: "c#1", run: child },
   ];
   const asks = [{ key: "q#1", text: "may I?" }];
-  await state.commit(lease!, { asks, then: { wait: wait as never } });
+  await state.commit(lease!, { asks, end: { wait: wait as never } });
   expect(await state.explain(id!)).toMatchObject([
     { code: "waits_for_signal", awaited: "go", step: "s#1", until: at(9_000) },
     { code: "waits_for_timer", step: "t#1", until: at(5_000) },
@@ -131,8 +131,8 @@ test("paused, parked and over", async () => {
   const [paused, parked, over] = await startMany(state, 3);
   for (const lease of await take(state, 3))
     if (lease.run.id === parked)
-      await state.commit(lease, { then: { park: { reason: "too_long", problem: failure } } });
-    else if (lease.run.id === over) await state.commit(lease, { then: { complete: 1 } });
+      await state.commit(lease, { end: { park: { reason: "too_long", problem: failure } } });
+    else if (lease.run.id === over) await state.commit(lease, { end: { complete: 1 } });
     else await state.release(lease);
   await state.pause(paused!, { by: "ada", reason: "lunch" });
   expect(await state.explain(paused!)).toMatchObject([

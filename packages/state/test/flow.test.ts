@@ -92,7 +92,7 @@ describe("how many at once", () => {
     let left = Promise.withResolvers<void>(); // a run has left its worker
     const leave = async (lease: Lease, state: State, i: number) => {
       const isGivenBack = lease.run.token === 1 && i % 4 === 0;
-      await state.commit(lease, { then: isGivenBack ? { release: true } : { complete: i } });
+      await state.commit(lease, { end: isGivenBack ? { release: true } : { complete: i } });
       if (!isGivenBack) done++;
       left.resolve();
       left = Promise.withResolvers<void>();
@@ -181,9 +181,9 @@ describe("how many at once", () => {
         "is paused": { pause: { by: "ada" } },
         "is parked": { park: { reason: "asked", problem: failure } },
         "is handed over": { release: true },
-      } satisfies Record<string, Change["then"]>).map(([name, then]) => [
+      } satisfies Record<string, Change["end"]>).map(([name, end]) => [
         name,
-        (state: State, lease: Lease) => state.commit(lease, { then }),
+        (state: State, lease: Lease) => state.commit(lease, { end }),
       ]),
     ),
     "is cancelled by force": (state, { run }) => state.cancel(run.id, { force: true }),

@@ -55,7 +55,7 @@ describe("a fork", () => {
     expect(await keysOf(fresh, run.id)).toEqual(new Set(["main/plan#1", "main/fetch#1"]));
     expect(await state.stateAt(run.id)).toEqual({ i: "mine" });
     expect(await state.stateAt(id)).toEqual({ i: 4 });
-    await state.commit(own, { then: { complete: "done" } });
+    await state.commit(own, { end: { complete: "done" } });
     expect((await state.load(id)).status).toBe("running");
   });
 
@@ -136,12 +136,12 @@ describe("a fork", () => {
     ],
   ])("is made of a run in whatever status", async (endings) => {
     const fresh = await freshState();
-    for (const then of endings) {
-      const { id } = await parent(fresh, then);
+    for (const end of endings) {
+      const { id } = await parent(fresh, end);
       const { status } = await fresh.state.load(id);
       const { run } = await fresh.state.fork(id, { checkpoint: "fetched", queue: "forks" });
       const lease = await claimed(fresh, "forks");
-      await fresh.state.commit(lease, { state: { by: "fork" }, then: { complete: null } });
+      await fresh.state.commit(lease, { state: { by: "fork" }, end: { complete: null } });
       expect(await fresh.state.load(run.id)).toMatchObject({ status: "completed" });
       expect((await fresh.state.load(id)).status).toBe(status);
       await fresh.state.cancel(id).catch(() => {});
@@ -197,7 +197,7 @@ describe("a fork", () => {
       queue: "forks",
     });
     const lease = await claimed(fresh, "forks");
-    await state.commit(lease, { steps: [done("own")], state: { own: 1 }, then: { pause: { by: "ada" } } });
+    await state.commit(lease, { steps: [done("own")], state: { own: 1 }, end: { pause: { by: "ada" } } });
     await state.restore(run.id, { n: 1 });
     expect(await keysOf(fresh, run.id)).toEqual(new Set(["main/plan#1", "main/fetch#1", "main/send#1"]));
     expect(await state.stateAt(run.id)).toEqual({ i: 1 });

@@ -107,7 +107,7 @@ async function play(fresh: Fresh, queue: string, script: Script): Promise<Known[
   return all;
 }
 
-const PAUSE = { then: { pause: { by: "a test" } } };
+const PAUSE = { end: { pause: { by: "a test" } } };
 
 test("whatever was written, restored and forked, the state and the steps after each event are what they were then", async () => {
   const fresh = await freshState();

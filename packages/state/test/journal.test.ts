@@ -110,7 +110,7 @@ describe("a step that is remembered", () => {
     await state.resume(id); // the code was put back
     const again = await held(state, "w3");
     await state.requireSame(again, step, { name: "charge", inputHash });
-    await state.commit(again, { then: { complete: 1 } });
+    await state.commit(again, { end: { complete: 1 } });
   });
 
   test("does not park a run that is another's by now", async () => {

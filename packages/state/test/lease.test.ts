@@ -132,7 +132,7 @@ describe("a lease that is not renewed", () => {
     expect((await state.renew([lease])).held).toHaveLength(1);
     expect(await claimed(state, "w2")).toEqual([]);
     await clock.advance(LEASE_MS * 10);
-    await state.commit(lease, { then: { complete: 1 } });
+    await state.commit(lease, { end: { complete: 1 } });
   });
 
   test("is found by a sweep, and its run is queued again with what it remembers", async () => {
@@ -235,7 +235,7 @@ describe("a renewal", () => {
       ...range(10).map(() => state.renew([lease])),
       ...range(10).map((i) => state.commit(lease, { steps: [done(`s${i}`)] })),
     ]);
-    await Promise.all([state.renew([lease]), state.commit(lease, { then: { complete: 1 } })]);
+    await Promise.all([state.renew([lease]), state.commit(lease, { end: { complete: 1 } })]);
     expect(await state.load(lease.run.id)).toMatchObject({ status: "completed", steps: 10 });
   });
 });
@@ -311,7 +311,7 @@ describe("attempts", () => {
       await die(state, clock);
       const lease = await held(state);
       const until = new Date(clock.now() + 1_000);
-      await state.commit(lease, { then: { wait: [{ for: "timer", at: `t${i}`, until }] } });
+      await state.commit(lease, { end: { wait: [{ for: "timer", at: `t${i}`, until }] } });
       await clock.advance(1_000);
     }
     expect((await held(state)).run.attempts).toBe(1);
@@ -321,10 +321,10 @@ describe("attempts", () => {
 describe("a worker whose run was given to another", () => {
   type Zombie = (lease: Lease, state: State) => Promise<unknown>[];
   const endings: [string, Change][] = [
-    ["complete", { then: { complete: "zombie" } }],
-    ["wait", { then: { wait: [{ for: "signal", at: "z", name: "go" }] } }],
-    ["release", { then: { release: true } }],
-    ["park", { then: { park: { reason: "asked", problem: { name: "E", message: "m", retryable: false } } } }],
+    ["complete", { end: { complete: "zombie" } }],
+    ["wait", { end: { wait: [{ for: "signal", at: "z", name: "go" }] } }],
+    ["release", { end: { release: true } }],
+    ["park", { end: { park: { reason: "asked", problem: { name: "E", message: "m", retryable: false } } } }],
   ];
   const zombies: [string, Zombie][] = [
     ["one step", (lease, state) => [state.commit(lease, { steps: [done("z")] })]],
@@ -364,7 +364,7 @@ describe("a worker whose run was given to another", () => {
     expect([...(await state.journal(id)).keys()]).toEqual(["known", ...range(told).map((i) => `s${i}`)]);
     expect(await state.stateAt(id)).toEqual({ good: true });
     expect(await db.query(surql`count(SELECT VALUE id FROM run)`)).toBe(1);
-    await states[1]!.commit(next, { steps: [done("end")], then: { complete: 1 } });
+    await states[1]!.commit(next, { steps: [done("end")], end: { complete: 1 } });
     expect(await state.load(id)).toMatchObject({ status: "completed", steps: told + 2, output: 1 });
   }
 

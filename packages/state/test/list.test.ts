@@ -44,7 +44,7 @@ describe("a list of runs", () => {
   test("carries no inputs and outputs, which may be 1 MiB each", async () => {
     const { state } = await freshState();
     const lease = await running(state, { input: { large: "x".repeat(900_000) } });
-    await state.commit(lease, { then: { complete: { large: "y".repeat(900_000) } } });
+    await state.commit(lease, { end: { complete: { large: "y".repeat(900_000) } } });
     const page = await state.list();
     expect(page.runs).toMatchObject([
       { id: lease.run.id, status: "completed", endedAt: expect.any(Date) as Date },
@@ -87,12 +87,12 @@ describe("a list of runs", () => {
   test("has a run under the status it has, whichever that is", async () => {
     const { state } = await freshState();
     const done = await running(state);
-    await state.commit(done, { then: { complete: 1 } });
+    await state.commit(done, { end: { complete: 1 } });
     const failed = await running(state);
-    await state.commit(failed, { then: { fail: failure } });
+    await state.commit(failed, { end: { fail: failure } });
     const waiting = await running(state);
     await state.commit(waiting, {
-      then: { wait: [{ for: "signal", at: "go#1", name: "go" }] },
+      end: { wait: [{ for: "signal", at: "go#1", name: "go" }] },
     });
     const paused = await started(state);
     await state.pause(paused);

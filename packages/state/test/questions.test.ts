@@ -22,7 +22,7 @@ async function asking(state: State, ...asks: Ask[]): Promise<string> {
   const [{ deadline } = {}] = asks;
   await state.commit(lease, {
     asks,
-    then: waitFor(
+    end: waitFor(
       asks.map(({ key }) => key),
       deadline,
     ),
@@ -78,7 +78,7 @@ describe("a question", () => {
     const say = () => state.answer(run, "ok#1", { b: 1, a: 2 }, { by: "ada" });
     const first = await say();
     expect(await say()).toEqual(first);
-    await state.commit(await held(state), { then: { complete: null } });
+    await state.commit(await held(state), { end: { complete: null } });
     expect(await say()).toEqual(first);
     expect((await storyOf(bus, run)).filter((type) => type === "question.answered")).toHaveLength(1);
   });
@@ -89,10 +89,10 @@ describe("a question", () => {
     await state.commit(lease, { asks: [ask()] });
     await state.answer(lease.run.id, "ok#1", 1, { by: "ada" });
     expect((await state.load(lease.run.id)).status).toBe("running");
-    expect(await codeOf(() => state.commit(lease, { then: waitFor(["ok#1"]) }))).toBe(
+    expect(await codeOf(() => state.commit(lease, { end: waitFor(["ok#1"]) }))).toBe(
       "state.nothing_to_wait_for",
     );
-    await state.commit(lease, { then: { complete: 1 } });
+    await state.commit(lease, { end: { complete: 1 } });
     expect((await state.questions.get(lease.run.id, "ok#1")).status).toBe("answered");
   });
 
@@ -156,7 +156,7 @@ describe("the schema of an answer", () => {
     ["an unknown type", { type: "text" }],
     ["a bad pattern", { type: "string", pattern: "(" }],
     ["a reference to elsewhere", { $ref: "https://example.com/schema.json" }],
-    ["conditions", { type: "string", if: { minLength: 3 }, then: {} }],
+    ["conditions", { type: "string", if: { minLength: 3 }, end: {} }],
     ["an assertion without a type", { minLength: 3 }],
     ["the same further down", { type: "array", items: { anyOf: [{ type: "null" }, { minimum: 3 }] } }],
     [
@@ -243,7 +243,7 @@ describe("a deadline", () => {
   test("lets its worker go on at once, by the time of the database too", async () => {
     const { state } = await freshState();
     const run = await asking(state, ask("ok#1", { deadline: new Date(Date.now() - 1_000) }));
-    await state.commit(await held(state), { expires: ["ok#1"], then: { complete: 1 } });
+    await state.commit(await held(state), { expires: ["ok#1"], end: { complete: 1 } });
     expect((await state.questions.get(run, "ok#1")).status).toBe("expired");
   });
 });
@@ -263,14 +263,14 @@ describe("when a run is over", () => {
       "completed",
       async (state, run) => {
         await state.answer(run, "ok#2", 1, { by: "ada" });
-        await state.commit(await held(state), { then: { complete: 1 } });
+        await state.commit(await held(state), { end: { complete: 1 } });
       },
     ],
     [
       "failed",
       async (state, run) => {
         await state.answer(run, "ok#2", 1, { by: "ada" });
-        await state.commit(await held(state), { then: { fail: failure } });
+        await state.commit(await held(state), { end: { fail: failure } });
       },
     ],
   ];
@@ -296,12 +296,12 @@ describe("when a run is over", () => {
   test("in the commit it asked in, or under the lease, that holds as well", async () => {
     const { state } = await freshState();
     const at = await running(state);
-    await state.commit(at, { asks: [ask()], then: { complete: 1 } });
+    await state.commit(at, { asks: [ask()], end: { complete: 1 } });
     await expectWithdrawn(state, at.run.id);
     const lease = await running(state);
     await state.commit(lease, { asks: [ask()] });
     await state.commit(lease, { asks: [ask("ok#2")] });
-    await state.commit(lease, { then: { fail: failure } });
+    await state.commit(lease, { end: { fail: failure } });
     await expectWithdrawn(state, lease.run.id);
   });
 
@@ -317,7 +317,7 @@ describe("when a run is over", () => {
     const { state, db } = await freshState();
     const texts: string[] = [];
     db.on("query", ({ text }) => void texts.push(text));
-    await state.commit(await running(state), { then: { complete: 1 } });
+    await state.commit(await running(state), { end: { complete: 1 } });
     await state.cancel(await started(state));
     expect(texts.filter((text) => text.includes("withdrawn"))).toEqual([]);
   });

@@ -57,14 +57,14 @@ async function told({ state, db }: Fresh): Promise<void> {
   );
   await state.start({ name: "research", id: "two", parent: "one", input: secret() });
   const child = await claimed(state, "two");
-  await state.commit(child, { then: { complete: secret() } });
-  await state.commit(lease, { then: { pause: { by: "ada" } } });
+  await state.commit(child, { end: { complete: secret() } });
+  await state.commit(lease, { end: { pause: { by: "ada" } } });
   await state.restore("one", { checkpoint: "c" });
   const again = await claimed(state, "one");
   await state.commit(again, {
     steps: [done("b", secret())],
     state: { apiKey: CANARY, n: 4 },
-    then: { complete: { list: [1, CANARY], apiKey: CANARY } },
+    end: { complete: { list: [1, CANARY], apiKey: CANARY } },
   });
   await state.fork("one", { id: "fork" });
   const fork = await claimed(state, "fork");

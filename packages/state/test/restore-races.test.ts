@@ -16,7 +16,7 @@ async function race(
     const { run } = await fresh.state.start({ name: "write", id: `r${i}` });
     const lease = await claimed(fresh);
     await fresh.state.commit(lease, { state: { seen: 1 }, checkpoint: { name: "fetched" } });
-    await fresh.state.commit(lease, { state: { seen: 2 }, then: { release: true } });
+    await fresh.state.commit(lease, { state: { seen: 2 }, end: { release: true } });
     const [restored, done] = await Promise.allSettled([
       fresh.state.restore(run.id, { checkpoint: "fetched" }),
       against(other, run.id),
@@ -36,7 +36,7 @@ describe("a race of a restore", () => {
         const { state } = { state: await other.state.stateAt(run) };
         await other.state.commit(lease, {
           state: { ...(state as object), by: "w2" },
-          then: { complete: null },
+          end: { complete: null },
         });
       },
       async (id, { restore }) => {

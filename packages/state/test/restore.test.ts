@@ -21,7 +21,7 @@ describe("a restore", () => {
         await state.commit(lease, {
           steps: [done("send", "again")],
           state: { seen: 3 },
-          then: { complete: null },
+          end: { complete: null },
         });
         expect((await state.journal(id)).get("main/send#1")).toMatchObject({ result: "again" });
         expect(await state.stateAt(id)).toEqual({ seen: 3 });
@@ -51,7 +51,7 @@ describe("a restore", () => {
     const lease = await started(fresh);
     const wait = [{ for: "signal" as const, at: "main/w#1", name: "go" }];
     await fresh.state.commit(lease, { compensates: true });
-    await fresh.state.commit(lease, { then: { wait } });
+    await fresh.state.commit(lease, { end: { wait } });
     await fresh.state.cancel(lease.run.id);
     await expect(fresh.state.restore(lease.run.id, { n: 1 })).rejects.toMatchObject({
       message: expect.stringContaining("being cancelled") as string,
@@ -127,7 +127,7 @@ describe("a restore", () => {
     const { id } = lease.run;
     const step = { key: "main/pay#1", name: "pay" };
     const { n } = await state.commit(lease, { steps: [{ ...step, status: "started" }] });
-    await state.commit(lease, { then: { pause: { by: "ada" } } });
+    await state.commit(lease, { end: { pause: { by: "ada" } } });
     await state.restore(id, { n });
     const next = await claimed({ state });
     expect((await state.journal(next)).get(step.key)).toMatchObject({ status: "started" });
@@ -147,7 +147,7 @@ describe("a restore", () => {
     const { n } = await state.commit(lease, { steps: [done("plan")] });
     const child = { name: "read", key: `${lease.run.id}/main/read#1`, parent: lease.run.id, input: 1 };
     const { run } = await state.start({ ...child, lease });
-    await state.commit(lease, { then: { wait: [{ for: "run", at: "main/read#1", run: run.id }] } } as never);
+    await state.commit(lease, { end: { wait: [{ for: "run", at: "main/read#1", run: run.id }] } } as never);
     await state.restore(lease.run.id, { n });
     expect((await state.load(run.id)).status).toBe("queued");
     const next = await claimed(fresh);
@@ -165,7 +165,7 @@ describe("a restore", () => {
     const points: number[] = [];
     for (let i = 0; i < 4; i++)
       points.push((await state.commit(lease, { state: { i }, steps: [done(`s${i}`)] })).n);
-    await state.commit(lease, { then: { pause: { by: "ada" } } });
+    await state.commit(lease, { end: { pause: { by: "ada" } } });
     for (const i of [3, 2, 1, 0, 0]) {
       await state.restore(id, { n: points[i]! });
       expect(await state.stateAt(id)).toEqual({ i });
@@ -189,7 +189,7 @@ describe("a restore", () => {
     };
     const before = await takes("first", "one");
     await takes("second", "two");
-    await state.commit(lease, { then: { pause: { by: "ada" } } });
+    await state.commit(lease, { end: { pause: { by: "ada" } } });
     await state.restore(id, { n: before.n });
     const rows = await fresh.db.query(surql<unknown[]>`SELECT name, takenBy, untaken FROM signal`);
     expect(rows).toEqual([
@@ -198,7 +198,7 @@ describe("a restore", () => {
     ]);
     const next = await claimed(fresh);
     const waits = state.commit(next, {
-      then: { wait: [{ for: "signal", at: "main/two#1", name: "second" }] },
+      end: { wait: [{ for: "signal", at: "main/two#1", name: "second" }] },
     } as never);
     await expect(waits).rejects.toMatchObject({ code: "state.nothing_to_wait_for" });
   });
@@ -212,7 +212,7 @@ describe("a restore", () => {
     const { n } = await ask("first");
     await ask("second");
     await state.questions.answer(id, "main/first#1", "yes", { by: "ada" });
-    await state.commit(lease, { then: { pause: { by: "ada" } } });
+    await state.commit(lease, { end: { pause: { by: "ada" } } });
     await state.restore(id, { n });
     expect(await questionsIn(fresh)).toEqual([{ key: "main/first#1", status: "answered" }]);
     const next = await claimed(fresh);

@@ -31,7 +31,7 @@ const NOTHING = [0, 0, 0, 0, 0, 0, 0, 0];
 async function ended(state: State, id: string, result: string = LARGE): Promise<void> {
   await state.start({ name: "research", id });
   const lease = await claimed(state, id);
-  await state.commit(lease, { steps: [done("a", result)], then: { complete: id } });
+  await state.commit(lease, { steps: [done("a", result)], end: { complete: id } });
 }
 
 async function retainAll(state: State, options = {}): Promise<string[]> {
@@ -77,7 +77,7 @@ describe("the details of a run", () => {
     expect(await retainAll(state, { details: 0 })).toEqual(["one"]);
     expect((await tablesOf(db))[0]).toBe(1);
     expect((await state.journal("two")).size).toBe(1);
-    await state.commit(lease, { steps: [done("c")], then: { complete: null } });
+    await state.commit(lease, { steps: [done("c")], end: { complete: null } });
   });
 
   test("stay as long as a fork reads them, and go after it", async () => {
@@ -139,7 +139,7 @@ describe("the details of a run", () => {
       const large = Array.from({ length: 55 }, (_, i) => done(`l${i}`, `${i}${LARGE}`)); // more than one transaction takes
       await state.commit(lease, { steps: large, state: { at: 1 } });
       const small = Array.from({ length: 400 }, (_, i) => done(`s${i}`, i));
-      await state.commit(lease, { steps: small, then: { complete: null } });
+      await state.commit(lease, { steps: small, end: { complete: null } });
       const whole = await state.journal("one");
       const dying = await dyingAt(db, k);
       const died = await dying.state.retain({ details: 0, events: false }).then(
@@ -182,7 +182,7 @@ describe("the details of a run", () => {
       const { db, state } = await freshState();
       const lease = await running(state, { id: "one" });
       const steps = Array.from({ length: 400 }, (_, i) => done(`s${i}`, i));
-      await state.commit(lease, { steps, then: { complete: null } });
+      await state.commit(lease, { steps, end: { complete: null } });
       const dying = await dyingAt(db, 3);
       await expect(dying.state.retain({ details: 0, events: false })).rejects.toThrow("died");
       expect((await tablesOf(db))[0]).toBe(200);
@@ -257,7 +257,7 @@ describe("runs themselves", () => {
     });
     const parent = await running(state, { id: "parent" });
     await state.start({ name: "research", id: "child", parent: "parent" });
-    await state.commit(await claimed(state, "child"), { then: { complete: 7 } });
+    await state.commit(await claimed(state, "child"), { end: { complete: 7 } });
     await clock.advance(DAY + 1);
     expect(await state.retain()).toMatchObject({ details: ["child"], runs: [] });
     await clock.advance(2 * DAY);

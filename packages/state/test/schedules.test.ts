@@ -285,7 +285,7 @@ describe("over downtime", () => {
     await startMany(state, 1);
     const [lease] = await take(state);
     const nap = (until: Date) => [{ for: "timer", at: "nap#1" as never, until }];
-    await state.commit(lease!, { then: { wait: nap(new Date(0)) as never } });
+    await state.commit(lease!, { end: { wait: nap(new Date(0)) as never } });
     const run = (await state.load(lease!.run.id)) as RunOf<"waiting">;
     const wakeAt = new Map<string, number>();
     const rows = Array.from({ length: 1_000 }, (_, i) => {
@@ -304,7 +304,7 @@ describe("over downtime", () => {
         const some = await each.claim({ worker: "w-2", serves: serving("a"), max: 500 });
         woken += some.length;
         for (const { run } of some) expect(wakeAt.get(run.id)!).toBeLessThanOrEqual(clock.now());
-        await Promise.all(some.map((lease) => each.commit(lease, { then: { complete: 1 } })));
+        await Promise.all(some.map((lease) => each.commit(lease, { end: { complete: 1 } })));
       }
       expect(woken).toBe(due);
     }

@@ -7,7 +7,7 @@ import { INJECTIONS } from "./support/injections.ts";
 import { codeOf, failureOf, held, running, serves, started } from "./support/runs.ts";
 import { tamperedState, without } from "./support/tampered.ts";
 
-const forGo = { then: { wait: [{ for: "signal" as const, at: "go#1" as never, name: "go" as never }] } };
+const forGo = { end: { wait: [{ for: "signal" as const, at: "go#1" as never, name: "go" as never }] } };
 
 async function typesOf(state: State, run: string): Promise<string[]> {
   return (await state.history(run)).events.map(({ type }) => type);
@@ -74,13 +74,13 @@ describe("a signal", () => {
     const failure = await failureOf(() => state.commit(lease, forGo));
     expect(failure).toMatchObject({ code: "state.nothing_to_wait_for", retryable: true });
     expect((await state.nextSignal(lease, "go"))?.data).toBe(7);
-    await state.commit(lease, { then: { complete: null } });
+    await state.commit(lease, { end: { complete: null } });
   });
 
   test("is refused by a run that is over, and where there is none", async () => {
     const { state } = await freshState();
     const lease = await running(state);
-    await state.commit(lease, { then: { complete: 1 } });
+    await state.commit(lease, { end: { complete: 1 } });
     const failure = await failureOf(() => state.signal(lease.run.id, "go"));
     expect(failure).toMatchObject({ code: "state.illegal_transition", details: { status: "completed" } });
     expect(await codeOf(() => state.signal("nowhere", "go"))).toBe("state.not_found");
@@ -130,7 +130,7 @@ describe("a signal", () => {
     const { state } = await freshState({ clock });
     const lease = await running(state);
     const until = new Date(clock.now() + 60_000);
-    await state.commit(lease, { then: { wait: [{ ...forGo.then.wait[0]!, until }] } });
+    await state.commit(lease, { end: { wait: [{ ...forGo.end.wait[0]!, until }] } });
     expect(await state.claim({ worker: "w-1", serves })).toHaveLength(0);
     await clock.advance(60_000);
     const again = await held(state);

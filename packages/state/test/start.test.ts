@@ -120,7 +120,7 @@ describe("the same key", () => {
   test("means the same run after it is over, and gives its output", async () => {
     const { state } = await freshState();
     const id = await started(state, { key: "k", input: 1 });
-    await state.commit(await held(state), { then: { complete: { total: 3 } } });
+    await state.commit(await held(state), { end: { complete: { total: 3 } } });
     expect(await state.start({ name: "research", key: "k", input: 1 })).toMatchObject({
       existed: true,
       run: { id, status: "completed", output: { total: 3 } },
@@ -137,7 +137,7 @@ describe("the same key", () => {
       range(5).map(() => "order-1"),
     );
     expect(await storyOf(bus, "order-1")).toEqual(["order.placed", "order.paid", "run.queued"]);
-    await state.commit(await held(state), { then: { complete: 1 } });
+    await state.commit(await held(state), { end: { complete: 1 } });
   });
 
   test("with another input is a conflict, and changes nothing", async () => {

@@ -21,7 +21,7 @@ test("a run's bytes are told by what they are of", async () => {
   });
   await state.answer("one", "q#1", true, { by: "ada" });
   await state.signal("one", "news", { i: 1 });
-  await state.commit(lease, { then: { complete: { done: true } } });
+  await state.commit(lease, { end: { complete: { done: true } } });
   const events = await db.query(surql<string[]>`SELECT VALUE data FROM event WHERE run = "one"`);
   const told = await state.storage("one");
   expect(told).toMatchObject({

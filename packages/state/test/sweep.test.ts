@@ -8,7 +8,7 @@ import { idsOf, serving, startMany, take } from "./support/claiming.ts";
 import { freshState, stateOn } from "./support/fresh.ts";
 
 const LEASE = 15_000;
-const wait = (until: Date): Change => ({ then: { wait: [{ for: "timer", at: "nap#1", until }] } });
+const wait = (until: Date): Change => ({ end: { wait: [{ for: "timer", at: "nap#1", until }] } });
 
 describe("leases that ran out", () => {
   test("are given back by the first sweep after, and not before; nothing of that worker commits", async () => {
@@ -151,7 +151,7 @@ test("who sleeps until the next time, sweeps and claims, misses no timer", async
     await clock.advance(next.getTime() - clock.now());
     for (const lease of await state.claim({ worker: "w", serves: serving("a"), max: 10 })) {
       woken.push(clock.now());
-      await state.commit(lease, { then: { complete: 1 } });
+      await state.commit(lease, { end: { complete: 1 } });
     }
   }
   expect(woken).toEqual(times.toSorted((a, b) => a - b));

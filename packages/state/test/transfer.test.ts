@@ -75,7 +75,7 @@ describe("a run", () => {
         await here.state.commit(lease, {
           steps: [done("more")],
           state: { forked: at },
-          then: { complete: null },
+          end: { complete: null },
         });
         await there.state.import(await linesOf(here.state, fork));
         await expectSame(there.state, here.state, [runs[0]!, fork]);
@@ -149,7 +149,7 @@ describe("a run", () => {
     );
     await there.state.resume(id);
     const lease = await held(there.state);
-    await there.state.commit(lease, { steps: [done("a")], then: { complete: 1 } });
+    await there.state.commit(lease, { steps: [done("a")], end: { complete: 1 } });
     expect(await there.state.load(id)).toMatchObject({ status: "completed", steps: 1 });
     const ns = (await there.state.history(id)).events.map(({ n }) => n);
     expect(ns).toEqual(ns.map((_, i) => i + 1));
@@ -266,7 +266,7 @@ describe("a file", () => {
 test("a run that failed keeps its error", async () => {
   const [here, there] = [await freshState(), await freshState()];
   const lease = await running(here.state, { id: "one" });
-  await here.state.commit(lease, { then: { fail: failure } });
+  await here.state.commit(lease, { end: { fail: failure } });
   await there.state.import(await linesOf(here.state, "one"));
   await expectSame(there.state, here.state, ["one"]);
 });

@@ -66,7 +66,7 @@ describe("a workflow that is changed from outside", () => {
       { type: "state.changed" },
     ]);
     const lease = await leaseOf(state);
-    await state.commit(lease, { state: { items: ["by its worker"] }, then: { complete: 1 } });
+    await state.commit(lease, { state: { items: ["by its worker"] }, end: { complete: 1 } });
     expect((await state.workflows.get(id)).state).toEqual({ items: ["by its worker"] });
   });
 
@@ -109,7 +109,7 @@ describe("a workflow that is changed from outside", () => {
     const { state } = await freshState();
     await order(state);
     await state.commit(await leaseOf(state), {
-      then: { wait: [{ for: "signal", at: "go#1", name: "go" }] },
+      end: { wait: [{ for: "signal", at: "go#1", name: "go" }] },
     });
     const { run } = await state.workflows.get(id);
     const after = await state.workflows.update(id, { revision: run.revision, state: { items: [1] } });
@@ -283,7 +283,7 @@ describe("where the first sketch lost data, or let it be lost", () => {
       code: "state.illegal_transition",
       message: expect.stringContaining("pause it first") as string,
     });
-    await state.commit(lease, { then: { complete: { ok: true } } });
+    await state.commit(lease, { end: { complete: { ok: true } } });
     const { run } = await state.workflows.get(id);
     for (const revision of [run.revision, 1]) {
       const over = await failureOf(() => state.workflows.update(id, { revision, state: {} }));

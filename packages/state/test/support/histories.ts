@@ -29,13 +29,13 @@ const STATUSES = {
   queued: (fresh: Fresh, lease: Lease) => fresh.state.release(lease),
   running: () => {},
   waiting: (fresh: Fresh, lease: Lease) =>
-    fresh.state.commit(lease, { then: { wait: [{ for: "signal", at: "main/w#1", name: "go" }] } } as never),
-  paused: (fresh: Fresh, lease: Lease) => fresh.state.commit(lease, { then: { pause: { by: "ada" } } }),
+    fresh.state.commit(lease, { end: { wait: [{ for: "signal", at: "main/w#1", name: "go" }] } } as never),
+  paused: (fresh: Fresh, lease: Lease) => fresh.state.commit(lease, { end: { pause: { by: "ada" } } }),
   parked: (fresh: Fresh, lease: Lease) =>
-    fresh.state.commit(lease, { then: { park: { reason: "asked", problem } } }),
-  completed: (fresh: Fresh, lease: Lease) => fresh.state.commit(lease, { then: { complete: 1 } }),
-  failed: (fresh: Fresh, lease: Lease) => fresh.state.commit(lease, { then: { fail: problem } }),
-  cancelled: (fresh: Fresh, lease: Lease) => fresh.state.commit(lease, { then: { cancel: {} } }),
+    fresh.state.commit(lease, { end: { park: { reason: "asked", problem } } }),
+  completed: (fresh: Fresh, lease: Lease) => fresh.state.commit(lease, { end: { complete: 1 } }),
+  failed: (fresh: Fresh, lease: Lease) => fresh.state.commit(lease, { end: { fail: problem } }),
+  cancelled: (fresh: Fresh, lease: Lease) => fresh.state.commit(lease, { end: { cancel: {} } }),
 } satisfies Record<string, (fresh: Fresh, lease: Lease) => unknown>;
 type Status = keyof typeof STATUSES;
 
@@ -51,7 +51,7 @@ export async function runThatIs(status: Status, fresh: Fresh): Promise<{ id: str
 /** A run with three steps, each with a state, and a checkpoint after the second. */
 export async function parent(
   fresh: Fresh,
-  then?: object,
+  end?: object,
 ): Promise<{ id: string; points: number[]; lease: Lease }> {
   const { run } = await fresh.state.start({
     name: "write",
@@ -65,6 +65,6 @@ export async function parent(
     const checkpoint = name === "fetch" ? { checkpoint: { name: "fetched" } } : {};
     points.push((await fresh.state.commit(lease, { steps: [done(name, i)], state: { i }, ...checkpoint })).n);
   }
-  if (then) await fresh.state.commit(lease, { then } as never);
+  if (end) await fresh.state.commit(lease, { end } as never);
   return { id: run.id, points, lease };
 }

@@ -61,12 +61,12 @@ export async function live(state: State, deeds: readonly Deed[], id: string): Pr
         const child = `${id}.${i}`;
         await state.start({ name: "research", id: child, parent: id, parentStep: key, input: i });
         const its = await claimed(state, child);
-        await state.commit(its, { then: { complete: { i } } });
+        await state.commit(its, { end: { complete: { i } } });
         children.push(child);
         break;
       }
       case "restore": {
-        await state.commit(lease, { then: { pause: { by: "ada" } } });
+        await state.commit(lease, { end: { pause: { by: "ada" } } });
         const { n } = await last(state, id);
         const to = Math.max(1, n - deed.back);
         await state.restore(id, { n: to }).catch(() => state.resume(id)); // an earlier restore has left that point behind
@@ -75,7 +75,7 @@ export async function live(state: State, deeds: readonly Deed[], id: string): Pr
       }
     }
   }
-  await state.commit(lease, { then: { complete: { done: true } } });
+  await state.commit(lease, { end: { complete: { done: true } } });
   return [id, ...children];
 }
 
