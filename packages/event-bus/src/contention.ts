@@ -4,7 +4,7 @@
 // has lost often takes a turn first, in which nobody else may append.
 
 /** Losses in a row after which it takes a turn. */
-const LOSSES = 5;
+const LOSSES = 3;
 /** At most so many times as long as a commit takes. */
 const MAX_PAUSE = 16;
 
@@ -14,6 +14,8 @@ export class Contention {
   #losses = 0;
   /** Waits are shorter than so many commits. */
   #spread = 0;
+  /** Whether it is another's turn. */
+  #isRefused = false;
 
   get isStarving(): boolean {
     return this.#losses >= LOSSES;
@@ -24,19 +26,30 @@ export class Contention {
     return Math.round(Math.min(5_000, Math.max(500, 20 * this.#took)));
   }
 
-  /** How long to wait before the next try, in milliseconds. */
+  /** How long to wait before the next try, in milliseconds: not at all before it asks for a turn. */
   get pause(): number {
-    return Math.random() * this.#spread * this.#took;
+    return this.isStarving && !this.#isRefused ? 0 : Math.random() * this.#spread * this.#took;
   }
 
   won(took: number): void {
     this.#took += (took - this.#took) / 8;
     this.#losses = 0;
+    this.#isRefused = false;
     this.#spread = this.#spread <= 1 ? 0 : this.#spread / 2;
   }
 
   lost(): void {
     if (++this.#losses === 1) return; // it happens, and not only because of others: a clock may have been wrong
+    if (!this.isStarving) this.#spreadOut();
+  }
+
+  /** It has asked for a turn. */
+  asked(isGranted: boolean): void {
+    this.#isRefused = !isGranted;
+    if (!isGranted) this.#spreadOut();
+  }
+
+  #spreadOut(): void {
     this.#spread = Math.min(MAX_PAUSE, Math.max(1, this.#spread * 2));
   }
 }

@@ -366,6 +366,7 @@ export class Log {
     const taking = queries.takeTurn(this.#producer, this.#contention.turn);
     const position = await this.#db.query(taking, this.#timeFor(entries));
     this.#hasTurn = position !== undefined;
+    this.#contention.asked(this.#hasTurn);
     if (position !== this.#end.position) this.#isCurrent = false;
     return this.#hasTurn;
   }
