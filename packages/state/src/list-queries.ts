@@ -18,6 +18,7 @@ export interface RunCondition {
   tag?: string | undefined;
   parent?: string | undefined;
   correlation?: string | undefined;
+  parkedFor?: string | undefined;
 }
 
 /** What one stretch brought. */
@@ -62,7 +63,7 @@ function stretches(source: Source, window: number): Statement {
 }
 
 function conditionOf({ status, tag, ...equal }: RunCondition): Statement {
-  const { name, kind, queue, parent, correlation } = equal;
+  const { name, kind, queue, parent, correlation, parkedFor } = equal;
   const parts = [
     ...(status === undefined ? [] : [surql`status IN ${status}`]),
     ...(name === undefined ? [] : [surql`name = ${name}`]),
@@ -70,6 +71,7 @@ function conditionOf({ status, tag, ...equal }: RunCondition): Statement {
     ...(queue === undefined ? [] : [surql`queue = ${queue}`]),
     ...(parent === undefined ? [] : [surql`parent = ${parent}`]),
     ...(correlation === undefined ? [] : [surql`correlation = ${correlation}`]),
+    ...(parkedFor === undefined ? [] : [surql`parkedFor = ${parkedFor}`]),
     ...(tag === undefined ? [] : [surql`${tag} IN tags`]),
   ];
   return parts.reduce((all, part) => surql`${all} AND ${part}`, surql`true`);

@@ -6,6 +6,7 @@
 import {
   limits,
   Name,
+  ParkReason,
   requireWithin,
   RUN_STATUSES,
   RunId,
@@ -32,6 +33,7 @@ const Options = z.strictObject({
   kind: RunKind.optional(),
   queue: Name.optional(),
   tag: z.string().min(1).max(128).optional(),
+  parkedFor: ParkReason.optional(),
   root: RunId.optional(),
   parent: RunId.optional(),
   correlation: z.string().min(1).max(256).optional(),
@@ -48,6 +50,8 @@ export interface ListOptions {
   queue?: string;
   /** One of its tags. */
   tag?: string;
+  /** Those that are parked for this reason. */
+  parkedFor?: ParkReason;
   /** All of a tree, its root too. */
   root?: string;
   /** Those that a run has started. */
@@ -71,7 +75,7 @@ const LOOKED_THROUGH = 10_000;
 
 /** @throws `state.bad_option`, `schema.limit` */
 export async function list(options: ListOptions, { db }: Context): Promise<RunPage> {
-  const { before, limit, root, ...rest } = checked(Options, options, "a list");
+  const { before, limit, root, ...rest } = checked(Options, options, "a list of runs");
   requireWithin("page", limit, "a page");
   const condition = defined(rest);
   const tree = root ?? (condition.parent && (await db.query(queries.readRoot(condition.parent))));

@@ -84,6 +84,24 @@ describe("a list of runs", () => {
     }
   });
 
+  test("has those that are parked for a reason, which `resume` sets going again", async () => {
+    const { state } = await freshState();
+    const ids: string[] = [];
+    for (const reason of ["too_long", "no_worker", "too_long"] as const) {
+      const lease = await running(state);
+      await state.commit(lease, { end: { park: { reason, problem: failure } } });
+      ids.unshift(lease.run.id);
+    }
+    const parkedFor = async (reason: "too_long" | "no_worker" | "asked") =>
+      (await state.list({ status: "parked", parkedFor: reason })).runs.map(({ id }) => id);
+    expect(await parkedFor("too_long")).toEqual([ids[0], ids[2]]);
+    expect(await parkedFor("no_worker")).toEqual([ids[1]]);
+    expect(await parkedFor("asked")).toEqual([]);
+    await state.resume(ids[0]!);
+    expect(await parkedFor("too_long")).toEqual([ids[2]]);
+    expect(await codeOf(() => state.list({ parkedFor: "bored" as never }))).toBe("state.bad_option");
+  });
+
   test("has a run under the status it has, whichever that is", async () => {
     const { state } = await freshState();
     const done = await running(state);
