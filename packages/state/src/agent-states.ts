@@ -14,7 +14,7 @@ export type AgentState = Omit<StoredState, "id"> & { name: Name };
 
 /** What a state becomes. It may be called several times. */
 // oxlint-disable-next-line typescript/no-explicit-any -- only who asks knows what stands in it
-export type Patch = (state: any) => Json | Promise<Json>;
+export type StateUpdate = (state: any) => Json | Promise<Json>;
 
 const Options = z.strictObject({ revision: z.int().min(1).optional() });
 
@@ -45,7 +45,7 @@ export async function getState(name: string, { db }: Context): Promise<AgentStat
 
 export async function changeState(
   name: string,
-  change: Json | Patch,
+  change: Json | StateUpdate,
   options: { revision?: number },
   context: Context,
 ): Promise<AgentState> {

@@ -13,7 +13,7 @@ import {
 } from "@sentient/schema";
 import { z } from "zod";
 import * as queries from "./agents-queries.ts";
-import { changeState, createState, getState, type AgentState, type Patch } from "./agent-states.ts";
+import { changeState, createState, getState, type AgentState, type StateUpdate } from "./agent-states.ts";
 import type { Context } from "./changing.ts";
 import { By, type ControlOptions } from "./control.ts";
 import { checked, notFoundError } from "./errors.ts";
@@ -63,7 +63,7 @@ const ListOptions = z.strictObject({
   limit: z.int().min(1).default(100),
 });
 
-export interface ListAgentsOptions {
+export interface AgentListOptions {
   /** Those that can do this. */
   capability?: string;
   queue?: string;
@@ -145,7 +145,7 @@ export class Agents {
    * @throws `state.bad_option`, `schema.limit`
    * @example const { agents, next } = await state.agents.list({ capability: "web" });
    */
-  async list(options: ListAgentsOptions = {}): Promise<AgentPage> {
+  async list(options: AgentListOptions = {}): Promise<AgentPage> {
     const { after = "@", limit, capability = null, queue = null } = checked(ListOptions, options, "a list");
     requireWithin("page", limit, "a page");
     const place = after.split("@") as [string, string];
@@ -226,8 +226,12 @@ export class Agents {
     state: Exclude<Json, undefined>,
     options: { revision: number },
   ): Promise<AgentState>;
-  updateState(name: string, patch: Patch, options?: { revision?: number }): Promise<AgentState>;
-  updateState(name: string, change: Json | Patch, options: { revision?: number } = {}): Promise<AgentState> {
+  updateState(name: string, patch: StateUpdate, options?: { revision?: number }): Promise<AgentState>;
+  updateState(
+    name: string,
+    change: Json | StateUpdate,
+    options: { revision?: number } = {},
+  ): Promise<AgentState> {
     return changeState(name, change, options, this.#context);
   }
 }

@@ -46,7 +46,7 @@ const Page = z.strictObject({
   limit: z.int().min(1).default(100),
 });
 
-export interface CheckpointPageOptions {
+export interface CheckpointListOptions {
   before?: number;
   /** Checkpoints in a page: 100 if left out, at most `limits.page`. */
   limit?: number;
@@ -67,7 +67,7 @@ export class Checkpoints {
    * @throws `state.not_found`, `state.bad_option`, `schema.limit`
    * @example const { checkpoints, next } = await state.checkpoints.list(run.id, { limit: 20 });
    */
-  async list(run: string, options: CheckpointPageOptions = {}): Promise<CheckpointPage> {
+  async list(run: string, options: CheckpointListOptions = {}): Promise<CheckpointPage> {
     const { before, limit } = checked(Page, options, "a page of checkpoints");
     requireWithin("page", limit, "a page");
     const { db } = this.#context;

@@ -15,7 +15,7 @@ import type { Edge, Edges } from "./lineage-queries.ts";
 export type LedBy = keyof Edges;
 
 /** A run that led to the one asked for, or came of it. */
-export interface Relative {
+export interface RelatedRun {
   run: string;
   /** 1 for what is next to it. */
   depth: number;
@@ -32,7 +32,7 @@ export interface Relative {
 
 export interface Relatives {
   /** By depth, and then by when it happened. */
-  runs: Relative[];
+  runs: RelatedRun[];
   /** Whether there are more. */
   truncated: boolean;
 }
@@ -81,7 +81,7 @@ async function walk(
   const { limit = limits.page } = checked(Options, options, "a look at what led to what");
   requireWithin("page", limit, "a look at what led to what");
   await requireRun(run, context);
-  const found = new Map<string, Relative>();
+  const found = new Map<string, RelatedRun>();
   for (let level = [run], depth = 1; level.length > 0; depth++) {
     const next: string[] = [];
     for (const { by, edge } of await edgesOf(level, way, context)) {

@@ -41,7 +41,7 @@ const Options = z.strictObject({
   limit: z.int().min(1).default(100),
 });
 
-export interface ListOptions {
+export interface RunListOptions {
   /** One, or any of several. */
   status?: RunStatus | readonly RunStatus[];
   /** Of the agent or the workflow. */
@@ -74,7 +74,7 @@ export interface RunPage {
 const LOOKED_THROUGH = 10_000;
 
 /** @throws `state.bad_option`, `schema.limit` */
-export async function list(options: ListOptions, { db }: Context): Promise<RunPage> {
+export async function list(options: RunListOptions, { db }: Context): Promise<RunPage> {
   const { before, limit, root, ...rest } = checked(Options, options, "a list of runs");
   requireWithin("page", limit, "a page");
   const condition = defined(rest);

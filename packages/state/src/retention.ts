@@ -36,20 +36,20 @@ export interface RetentionOptions {
   events?: number | false;
 }
 
-const PassOptions = z.strictObject({
+const RetainOptions = z.strictObject({
   details: ms.optional(),
   runs: ms.optional(),
   events: ms.optional(),
   most: z.int().min(1).max(10_000).default(100),
 });
 
-export interface PassOptions extends RetentionOptions {
+export interface RetainOptions extends RetentionOptions {
   /** Runs of one pass; 100 if left out. */
   most?: number;
 }
 
 /** What a pass has removed. */
-export interface Removed {
+export interface Retained {
   /** Runs whose details went. */
   details: string[];
   /** Runs that went. */
@@ -68,11 +68,11 @@ const BLOBS = 50;
 
 /** @throws `state.bad_option`, and what `bus.trim` throws */
 export async function retain(
-  options: PassOptions,
+  options: RetainOptions,
   kept: Required<RetentionOptions>,
   context: Context,
-): Promise<Removed> {
-  const { most, ...wanted } = checked(PassOptions, options, "a pass of retention");
+): Promise<Retained> {
+  const { most, ...wanted } = checked(RetainOptions, options, "a pass of retention");
   const { details, runs, events } = { ...kept, ...defined(wanted) };
   const emptied = await emptyAll(shorter(details, runs), most, context);
   const removed = runs === false ? NONE : await removeAll(runs, most, context);

@@ -23,7 +23,7 @@ import type { Lease } from "./lease.ts";
 import {
   history,
   list,
-  type ListOptions,
+  type RunListOptions,
   type RunHistory,
   type RunHistoryOptions,
   type RunPage,
@@ -50,8 +50,8 @@ import { Time } from "./time.ts";
 import { why, type Why } from "./why.ts";
 import { exportRun, type ExportOptions } from "./export.ts";
 import { importFile, importRuns, type Imported } from "./import.ts";
-import { retain, RetentionOptions, type PassOptions, type Removed } from "./retention.ts";
-import { storage, type Storage, type StorageOptions } from "./storage.ts";
+import { retain, RetentionOptions, type RetainOptions, type Retained } from "./retention.ts";
+import { storage, type StorageUse, type StorageOptions } from "./storage.ts";
 import { writeLines } from "./transfer-file.ts";
 import { Workers } from "./workers.ts";
 import { Workflows } from "./workflows.ts";
@@ -343,7 +343,7 @@ export class State {
    * @throws `state.bad_option`, `schema.limit`
    * @example const { runs, next } = await state.list({ status: ["running", "waiting"], name: "research" });
    */
-  list(options: ListOptions = {}): Promise<RunPage> {
+  list(options: RunListOptions = {}): Promise<RunPage> {
     return list(options, this.#context);
   }
 
@@ -401,7 +401,7 @@ export class State {
    * @throws `state.bad_option`; what `bus.trim` and `bus.log.append` throw, after which the next pass goes on
    * @example const { details, more } = await state.retain();
    */
-  retain(options: PassOptions = {}): Promise<Removed> {
+  retain(options: RetainOptions = {}): Promise<Retained> {
     return retain(options, this.#kept, this.#context);
   }
 
@@ -411,7 +411,7 @@ export class State {
    * @throws `state.not_found`, `state.bad_option`
    * @example const { total, blobs } = await state.storage(run.id, { tree: true });
    */
-  storage(run: string, options: StorageOptions = {}): Promise<Storage> {
+  storage(run: string, options: StorageOptions = {}): Promise<StorageUse> {
     return storage(run, options, this.#context);
   }
 

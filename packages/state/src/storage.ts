@@ -14,7 +14,7 @@ export interface StorageOptions {
 }
 
 /** Bytes. */
-export interface Storage {
+export interface StorageUse {
   /** How many were counted. */
   runs: number;
   input: number;
@@ -50,7 +50,7 @@ export async function storage(
   id: string,
   options: StorageOptions,
   { db }: Pick<Context, "db">,
-): Promise<Storage> {
+): Promise<StorageUse> {
   const { tree } = checked(Options, options, "a question for storage");
   const { run } = await requireRun(id, { db });
   const runs = tree ? await db.query(queries.readTree(run.root)) : [id];

@@ -8,7 +8,7 @@ import { checked, StateError } from "./errors.ts";
 import * as queries from "./lineage-queries.ts";
 
 /** A link of the chain: an event, a run, or the name of an event that is not there any more. */
-export type Reason = {
+export type WhyLink = {
   /** How far it is from the event asked for, which has 0. */
   depth: number;
   /** What it has to do with what stands above it, one level less deep. */
@@ -28,7 +28,7 @@ export interface Why {
   /** The run that it happened in. */
   run?: string;
   /** From the event upwards, each link followed by what led to it. */
-  chain: Reason[];
+  chain: WhyLink[];
   /** All of it for people, one line a link. */
   text: string;
   truncated: boolean;
@@ -73,11 +73,11 @@ async function findEvent(name: string, db: Context["db"]): Promise<Event | undef
   return { ...event, eventId: event.eventId ?? (`event:${event.position}` as EventId) };
 }
 
-type Link = Omit<Extract<Reason, { what: "event" }>, "what" | "event">;
+type Link = Omit<Extract<WhyLink, { what: "event" }>, "what" | "event">;
 
 /** The way up, as far as it has come. */
 class Climb {
-  readonly chain: Reason[] = [];
+  readonly chain: WhyLink[] = [];
   truncated = false;
   readonly #db: Context["db"];
   readonly #met = new Set<string>();
@@ -131,7 +131,7 @@ class Climb {
 }
 
 /** Ids and names only, which cannot move a terminal's cursor, and no text that anybody told. */
-function textOf(chain: readonly Reason[], truncated: boolean): string {
+function textOf(chain: readonly WhyLink[], truncated: boolean): string {
   const lines = chain.map((reason) => `${indent(reason.depth)}${ledBy(reason)}${said(reason)}`);
   return [...lines, ...(truncated ? ["… and more"] : [])].join("\n");
 }
@@ -143,12 +143,12 @@ function indent(depth: number): string {
   return depth <= DEEPEST ? "  ".repeat(depth) : `${"  ".repeat(DEEPEST)}[${depth}] `;
 }
 
-function ledBy({ by, step, n }: Reason): string {
+function ledBy({ by, step, n }: WhyLink): string {
   if (by === "asked") return "";
   return `${by} ${step === undefined ? "" : `step ${step} of `}${n === undefined ? "" : `event ${n} of `}`;
 }
 
-function said(reason: Reason): string {
+function said(reason: WhyLink): string {
   switch (reason.what) {
     case "missing":
       return `${reason.name} (removed, or not of this log)`;

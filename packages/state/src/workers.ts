@@ -12,9 +12,9 @@ export const LIVE_MS = 30_000;
 /** Rows of those are kept for a day, for who looks for what became of them. */
 const KEPT_MS = 24 * 3_600_000;
 
-const Beat = z.strictObject(WorkerSchema.omit({ startedAt: true, seenAt: true }).shape);
+const WorkerBeat = z.strictObject(WorkerSchema.omit({ startedAt: true, seenAt: true }).shape);
 /** What a worker tells of itself. */
-export type Beat = z.input<typeof Beat>;
+export type WorkerBeat = z.input<typeof WorkerBeat>;
 
 /** A process that claims runs. */
 export type Worker = StoredWorker & {
@@ -39,8 +39,8 @@ export class Workers {
    * @throws `state.bad_option`
    * @example await state.workers.beat({ id: "w-1", host, pid, release: "1.0.0", queues: ["default"], serves: ["research@1"], slots: 8, running: 2 });
    */
-  async beat(worker: Beat): Promise<Worker> {
-    const { id, ...told } = checked(Beat, worker, "a worker");
+  async beat(worker: WorkerBeat): Promise<Worker> {
+    const { id, ...told } = checked(WorkerBeat, worker, "a worker");
     const { db, time } = this.#context;
     const row = await db.query(queries.saveWorker(id, defined(told), time.now));
     return { ...workerTable.parse(row), live: true };

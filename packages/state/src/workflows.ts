@@ -43,7 +43,7 @@ const Update = z
   })
   .refine(({ state, patch }) => state === undefined || patch === undefined, "say state or patch, not both");
 
-export interface UpdateOptions {
+export interface WorkflowUpdate {
   /** The one that was seen: `run.revision`. */
   revision: number;
   /** All of the state as it is from now on. */
@@ -120,7 +120,7 @@ export class Workflows {
    * its state; `state.not_found`, `state.bad_option`, `schema.limit`
    * @example await state.workflows.update("order-17", { revision: run.revision, patch: [{ op: "add", path: "/items/-", value: "tea" }] });
    */
-  async update(id: string, options: UpdateOptions): Promise<Workflow> {
+  async update(id: string, options: WorkflowUpdate): Promise<Workflow> {
     const wanted = checked(Update, options, "an update");
     return this.#inTurn(id, () => this.#update(id, wanted));
   }

@@ -2,14 +2,14 @@ import { surql } from "@sentient/db-pool";
 import { configureLimits } from "@sentient/schema";
 import { sabotage } from "@sentient/testkit";
 import { describe, expect, onTestFinished, test } from "vitest";
-import type { ListOptions, RunPage, State } from "../src/index.ts";
+import type { RunListOptions, RunPage, State } from "../src/index.ts";
 import { rowOf } from "../src/run.ts";
 import type { StartOptions } from "../src/start.ts";
 import { freshState, stateOn } from "./support/fresh.ts";
 import { INJECTIONS } from "./support/injections.ts";
 import { codeOf, failure, range, running, started } from "./support/runs.ts";
 
-async function pagesOf(state: State, options: ListOptions, between: () => Promise<void> = async () => {}) {
+async function pagesOf(state: State, options: RunListOptions, between: () => Promise<void> = async () => {}) {
   const pages: RunPage[] = [];
   for (let before: number | undefined, more = true; more;) {
     const page: RunPage = await state.list({ ...options, ...(before === undefined ? {} : { before }) });
@@ -62,7 +62,7 @@ describe("a list of runs", () => {
       ...(i % 5 ? {} : { correlation: "order-17" }),
     }));
     const numbered = (keep: (i: number) => boolean) => ids.filter((id) => keep(Number(id.slice(4))));
-    const filters: [ListOptions, (i: number) => boolean][] = [
+    const filters: [RunListOptions, (i: number) => boolean][] = [
       [{ name: "other" }, (i) => i % 2 === 1],
       [{ kind: "task" }, (i) => i % 2 === 0],
       [{ queue: "slow" }, (i) => i % 3 === 0],
@@ -157,7 +157,7 @@ describe("a list of runs", () => {
       { offset: 3 },
       { tag: "" },
     ])
-      expect(await codeOf(() => state.list(bad as ListOptions))).toBe("state.bad_option");
+      expect(await codeOf(() => state.list(bad as RunListOptions))).toBe("state.bad_option");
   });
 
   test("shows no run twice and leaves none out, though runs start and change between pages", async () => {
@@ -240,7 +240,7 @@ describe("a list of runs", () => {
         { status: text },
         { kind: text },
       ])
-        expect(await codeOf(() => state.list(filter as ListOptions)), text).toBe("state.bad_option");
+        expect(await codeOf(() => state.list(filter as RunListOptions)), text).toBe("state.bad_option");
       expect(await codeOf(() => state.load(text))).toBe("state.not_found");
       expect(await codeOf(() => state.history(text))).toBe("state.not_found");
       for (const option of ["id", "name", "queue", "parent", "version"])

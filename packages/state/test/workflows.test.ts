@@ -2,7 +2,7 @@ import { surql } from "@sentient/db-pool";
 import { RUN_STATUSES, type Json } from "@sentient/schema";
 import { sabotage, VirtualClock } from "@sentient/testkit";
 import { describe, expect, test } from "vitest";
-import { apply, type State, type UpdateOptions, type Workflow } from "../src/index.ts";
+import { apply, type State, type WorkflowUpdate, type Workflow } from "../src/index.ts";
 import { freshState, stateOn } from "./support/fresh.ts";
 import { INJECTIONS } from "./support/injections.ts";
 import { claimed, codeOf, done, failureOf, range, running, storyOf } from "./support/runs.ts";
@@ -266,7 +266,7 @@ describe("where the first sketch lost data, or let it be lost", () => {
   test("55: an update says what it has seen, and neither revives what is over nor disturbs who is at work", async () => {
     const { state } = await freshState();
     await order(state);
-    expect(await codeOf(() => state.workflows.update(id, { state: {} } as UpdateOptions))).toBe(
+    expect(await codeOf(() => state.workflows.update(id, { state: {} } as WorkflowUpdate))).toBe(
       "state.bad_option",
     );
     await state.workflows.update(id, { revision: 1, state: { items: [1] } });
