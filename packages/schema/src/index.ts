@@ -63,6 +63,7 @@ export {
 export { Schedule, scheduleTable } from "./schedule.ts";
 export { Signal, signalTable } from "./signal.ts";
 export { Step, stepTable } from "./step.ts";
+export { Waiter, waiterTable } from "./waiter.ts";
 export { Worker, workerTable } from "./worker.ts";
 export { jsonSchemas, migrateRuntime, RUNTIME_HISTORY, runtimeMigrations, runtimeTables } from "./runtime.ts";
 export type { Noun } from "./runtime.ts";

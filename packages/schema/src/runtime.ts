@@ -27,6 +27,7 @@ import { Run, runTable } from "./run.ts";
 import { Schedule, scheduleTable } from "./schedule.ts";
 import { Signal, signalTable } from "./signal.ts";
 import { Step, stepTable } from "./step.ts";
+import { Waiter, waiterTable } from "./waiter.ts";
 import { Worker, workerTable } from "./worker.ts";
 import type { AnyTable } from "./table.ts";
 
@@ -54,6 +55,7 @@ export const runtimeTables: readonly AnyTable[] = [
   agentStateTable,
   flowLimitTable,
   slotTable,
+  waiterTable,
   spawnedTable,
   forkedTable,
   causedTable,
@@ -106,6 +108,7 @@ const nouns = {
   agent_state: AgentState,
   flow_limit: FlowLimit,
   slot: Slot,
+  waiter: Waiter,
   spawned: Spawned.extend(edge),
   forked: Forked.extend(edge),
   caused: Caused.extend(edge),

@@ -227,11 +227,7 @@ export class Agents {
     options: { revision: number },
   ): Promise<AgentState>;
   updateState(name: string, patch: StateUpdate, options?: { revision?: number }): Promise<AgentState>;
-  updateState(
-    name: string,
-    change: Json | StateUpdate,
-    options: { revision?: number } = {},
-  ): Promise<AgentState> {
+  updateState(name: string, change: Json | StateUpdate, options: { revision?: number } = {}): Promise<AgentState> {
     return changeState(name, change, options, this.#context);
   }
 }

@@ -1,6 +1,16 @@
 // What a worker may change in one commit, checked.
 
-import { Failure, hashOf, canonicalJson, Name, StepKey, Wait, type Json } from "@sentient/schema";
+import {
+  canonicalJson,
+  EVENT_TYPES,
+  Failure,
+  hashOf,
+  Name,
+  StepKey,
+  Wait,
+  type EventType,
+  type Json,
+} from "@sentient/schema";
 import { z } from "zod";
 import { readAnswerSchema } from "./answer-schema.ts";
 import { StateError } from "./errors.ts";
@@ -34,11 +44,20 @@ const Ask = z.strictObject({
   /** JSON Schema of the answer. */
   schema: Value.optional(),
   assignee: z.string().max(256).optional(),
+  /** Nobody can answer after it; a run that waits for the answer goes on then. */
   deadline: z.date().optional(),
-  /** The answer if nobody gives one until the deadline. */
+  /** For the worker, which takes it where it finds that the deadline has passed, and says that the question `expires`. */
   onTimeout: Value.optional(),
 });
 export type Ask = z.input<typeof Ask>;
+
+/** An event of somebody's own: none of those that the runtime tells of runs. */
+export const OwnEventType = z
+  .string()
+  .refine(
+    (type) => !EVENT_TYPES.includes(type as EventType),
+    "the runtime alone tells of events of this type",
+  );
 
 /** What becomes of the run. */
 const End = z.union([
@@ -77,7 +96,7 @@ export const Change = z.strictObject({
   events: z
     .array(
       z.strictObject({
-        type: z.string(),
+        type: OwnEventType,
         data: Value.optional(),
         eventId: z.string().optional(),
         source: z.string().optional(),
@@ -112,7 +131,19 @@ export function checkChange(change: Change): CheckedChange {
   if (twice !== undefined) throw badChange(`the step ${twice} stands in it twice`);
   for (const { key, schema } of parsed.data.asks ?? []) if (schema !== undefined) requireSchema(key, schema);
   if (Object.values(parsed.data).every((value) => value === undefined)) throw badChange("it changes nothing");
-  return parsed.data;
+  return withDeadlines(parsed.data);
+}
+
+/** Who waits for an answer that is asked for in the same change goes on at its deadline. */
+function withDeadlines(change: CheckedChange): CheckedChange {
+  const { asks = [], end } = change;
+  if (!end || !("wait" in end)) return change;
+  const deadlines = new Map(asks.map(({ key, deadline }) => [key, deadline]));
+  const wait = end.wait.map((each) => {
+    const until = each.for === "question" && !each.until ? deadlines.get(each.at) : undefined;
+    return until ? { ...each, until } : each;
+  });
+  return { ...change, end: { wait } };
 }
 
 function requireSchema(key: string, schema: Json): void {

@@ -2,7 +2,7 @@
 
 import type { Statement } from "@sentient/db-pool";
 import type { EventBus, NewEvent, NewRow, Placed } from "@sentient/event-bus";
-import { busyError, isStale, isWaitingFor, save, withdrawals } from "./commit.ts";
+import { busyError, isStale, withdrawals } from "./commit.ts";
 import { notFoundError } from "./errors.ts";
 import * as queries from "./queries.ts";
 import { apply, type RunEvent } from "./run-machine.ts";
@@ -11,6 +11,7 @@ import { readRun, type ReadRun, type Run } from "./run.ts";
 import { tell } from "./telling.ts";
 import type { Time } from "./time.ts";
 import type { Store } from "./store.ts";
+import { NOBODY, save, wakingOf } from "./waking.ts";
 
 export interface Context {
   db: Store;
@@ -76,15 +77,14 @@ async function attempt(
     return edit ? { ...next, ...edit, revision: run.revision + 1, updatedAt: at } : next;
   };
   const isEnd = "endedAt" in after([], epoch); // and refuses what cannot be, before anything is sent
-  const parent = isEnd ? await parentOf(run, db) : undefined;
-  const woken = parent && isWaitingFor(parent.run, run.id) ? parent : undefined;
+  const waking = isEnd ? await wakingOf(run, false, db) : NOBODY;
   let changed: Run | undefined;
   let tried: readonly Placed[] = [];
   try {
     const places = await bus.log.append({
       events: [
         ...events.map(({ event, told }) => ({ ...tell(run, { ...event, at: epoch }), ...told })),
-        ...(woken ? [tell(woken.run, resumed(epoch))] : []),
+        ...waking.events,
       ],
       ...(rows ? { rows: (placed, at) => rows(placed, time.of(at)) } : {}),
       statements: (placed, placedAt) => {
@@ -95,8 +95,7 @@ async function attempt(
           ...(statements?.(placed, at) ?? []),
           ...written(read, changed, at),
           ...withdrawals(changed, at),
-          ...(woken ? [save(woken, apply(woken.run, resumed(at)))] : []),
-          ...(parent && !woken ? [queries.requireRevision(parent.run.id, parent.run.revision)] : []),
+          ...waking.statements(at),
         ];
       },
     });
@@ -107,8 +106,6 @@ async function attempt(
     throw error;
   }
 }
-
-const resumed = (at: Date): RunEvent => ({ type: "run.resumed", at });
 
 /** The event that puts a run back is where it goes on from. */
 function placeOf({ type }: { type: string }, placed: Placed | undefined): { n?: number } {
@@ -123,9 +120,4 @@ function written(read: ReadRun, next: Run, at: Date): Statement[] {
     return [queries.saveAsked(run.id, run.revision, next.asked, at)];
   const slots = run.status === "running" ? (run.lease.slots ?? []) : [];
   return [save(read, next), ...(slots.length > 0 ? [queries.giveSlots(slots, run.id)] : [])];
-}
-
-async function parentOf({ parent }: Run, db: Store): Promise<ReadRun | undefined> {
-  const row = parent === undefined ? undefined : await db.query(queries.readRun(parent));
-  return row === undefined ? undefined : readRun(row);
 }

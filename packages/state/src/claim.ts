@@ -13,7 +13,7 @@ import { findCandidates, lanesOf } from "./candidates.ts";
 import { changeRun, type Context, type Decision } from "./changing.ts";
 import { isStale } from "./commit.ts";
 import { checked } from "./errors.ts";
-import { Lease } from "./lease.ts";
+import { Lease, LEASE_MS } from "./lease.ts";
 import * as queries from "./claim-queries.ts";
 import type { FlowLimitRow, LimitSaid } from "./claim-queries.ts";
 import { giveSlots, requireDue } from "./queries.ts";
@@ -31,7 +31,7 @@ const Options = z.strictObject({
   serves: z.array(z.strictObject({ name: Name, versions: z.array(Version).min(1).max(100) })).max(1_000),
   capabilities: z.array(Name).max(64).optional(),
   max: z.int().min(1).max(1_000).default(1),
-  lease: z.int().min(100).max(3_600_000).default(15_000),
+  lease: z.int().min(100).max(3_600_000).default(LEASE_MS),
 });
 
 export interface ClaimOptions {
@@ -59,7 +59,12 @@ export async function claim(options: ClaimOptions, context: Context): Promise<Le
   const leases: Lease[] = [];
   for (let i = 0; i < ids.length && leases.length < wanted.max;) {
     const some = ids.slice(i, (i += wanted.max - leases.length));
-    leases.push(...(await claimThese(some, wish, context)));
+    try {
+      leases.push(...(await claimThese(some, wish, context)));
+    } catch (error) {
+      if (leases.length === 0) throw error;
+      break; // what was granted is not to be lost for it
+    }
   }
   return leases;
 }

@@ -20,11 +20,12 @@ import { StateError } from "./errors.ts";
 import { saveCheckpoint } from "./history-queries.ts";
 import type { Lease } from "./lease.ts";
 import * as queries from "./queries.ts";
-import { apply, type RunEvent } from "./run-machine.ts";
-import { readRun, rowOf, type ReadRun, type Run, type RunOf } from "./run.ts";
-import { defined, endingOf, eventsOf, tell } from "./telling.ts";
+import { apply } from "./run-machine.ts";
+import { readRun, rowOf, type Run, type RunOf } from "./run.ts";
+import { defined, endingOf, eventsOf } from "./telling.ts";
 import type { Time } from "./time.ts";
 import type { Store } from "./store.ts";
+import { NOBODY, waiting, wakingOf } from "./waking.ts";
 
 export interface Tools {
   db: Store;
@@ -136,7 +137,12 @@ async function asNext(lease: Lease, part: Part, tools: Tools): Promise<Placed[] 
 async function underToken(lease: Lease, part: Part, tools: Tools): Promise<Placed[]> {
   const { run, token } = lease;
   try {
-    return await append(lease, part, { statements: [queries.requireToken(run.id, token)] }, tools);
+    return await append(
+      lease,
+      part,
+      { statements: [queries.requireToken(run.id, token, lease.first)] },
+      tools,
+    );
   } catch (error) {
     throw isStale(error) ? lease.lost() : await refusal(error, lease, tools);
   }
@@ -170,12 +176,10 @@ function append(lease: Lease, part: Part, fence: Fence, { bus, time }: Tools): P
 /** Rows that are not as the worker has left them: it may be that somebody else holds the run. */
 async function refusal(error: unknown, lease: Lease, { db }: Tools): Promise<unknown> {
   const refused = errorOf(error, lease);
-  const isOurs =
-    !(refused instanceof StateError) || (await db.query(queries.readToken(lease.run.id))) === lease.token;
-  return isOurs ? refused : lease.lost();
+  if (!(refused instanceof StateError)) return refused;
+  const [token, newest] = (await db.query(queries.readToken(lease.run.id))) ?? [];
+  return token === lease.token && newest === -lease.first ? refused : lease.lost();
 }
-
-const resumed = (at: Date): RunEvent => ({ type: "run.resumed", at });
 
 /** The run becomes something else, under its revision. */
 async function endLease(lease: Lease, part: Part, tools: Tools): Promise<Placed[]> {
@@ -185,12 +189,11 @@ async function endLease(lease: Lease, part: Part, tools: Tools): Promise<Placed[
     lease.requireHeld();
     const run = asOf(lease, part);
     if ("wait" in end && run.asked) throw nothingToWaitForError(run, `it is asked to ${run.asked.what}`);
-    const parent = await parentOf(run, end, tools);
-    const woken = parent && isWaitingFor(parent.run, run.id) ? parent : undefined;
+    const waking = isFinal(end) ? await wakingOf(run, tries === 0, tools.db) : NOBODY;
     let written: Rows;
     try {
       const entry: Entry = {
-        events: woken ? [...part.events, tell(woken.run, resumed(new Date(0)))] : part.events,
+        events: [...part.events, ...waking.events],
         rows: (places, at) => (written = rowsOf(lease, part, places, time.of(at))).rows,
         statements: (_, placedAt) => {
           const at = time.of(placedAt);
@@ -200,11 +203,11 @@ async function endLease(lease: Lease, part: Part, tools: Tools): Promise<Placed[
             ...written.statements,
             ...expirings(run.id, part.change, time),
             ...("wait" in end ? [nothingToTake(run.id, end.wait)] : []),
+            ...(next.status === "waiting" ? waiting(run.id, next) : []),
             queries.saveRun(run.id, run.revision, rowOf(next, lease.first)),
             ...withdrawals(next, at),
             ...(slots.length > 0 ? [queries.giveSlots(slots, run.id)] : []),
-            ...(woken ? [save(woken, apply(woken.run, resumed(at)))] : []),
-            ...(parent && !woken ? [queries.requireRevision(parent.run.id, parent.run.revision)] : []),
+            ...waking.statements(at),
           ];
         },
       };
@@ -231,11 +234,6 @@ function asOf({ run }: Lease, { change, steps }: Part): RunOf<"running"> {
   };
 }
 
-/** A run as it will be, if it is still what was read. */
-export function save({ run, first }: ReadRun, next: Run): Statement {
-  return queries.saveRun(run.id, run.revision, rowOf(next, first));
-}
-
 /** A question whose run is over cannot be answered. */
 export function withdrawals(next: Run, at: Date): Statement[] {
   return next.hasQuestions && "endedAt" in next ? [queries.withdrawQuestions(next.id, at)] : [];
@@ -249,20 +247,14 @@ function expirings(run: string, { expires = [] }: CheckedChange, { now }: Time):
 /** What the run is by now, if the lease still holds. */
 async function reload(lease: Lease, { db }: Tools): Promise<void> {
   const row = await db.query(queries.readRun(lease.run.id));
-  const run = row === undefined ? undefined : readRun(row).run;
-  if (run?.status !== "running" || run.token !== lease.token) throw lease.lost();
+  const { run, first } = row === undefined ? {} : readRun(row);
+  if (run?.status !== "running" || run.token !== lease.token || first !== lease.first) throw lease.lost();
   lease.run = run;
 }
 
-/** C5. Who started the run, if it is about to end. */
-async function parentOf({ parent }: Run, end: End, { db }: Tools): Promise<ReadRun | undefined> {
-  if (parent === undefined || !("complete" in end || "fail" in end || "cancel" in end)) return undefined;
-  const row = await db.query(queries.readRun(parent));
-  return row === undefined ? undefined : readRun(row);
-}
-
-export function isWaitingFor(run: Run, child: string): run is RunOf<"waiting"> {
-  return run.status === "waiting" && run.waitingFor.some((wait) => wait.for === "run" && wait.run === child);
+/** C5. */
+function isFinal(end: End): boolean {
+  return "complete" in end || "fail" in end || "cancel" in end;
 }
 
 /** C4. */

@@ -71,7 +71,7 @@ async function fireOne(schedule: Schedule, now: Date, context: Context, depth: D
       rows: (placed, placedAt) =>
         runs.map(({ draft }, i) => {
           const run = startedAt(draft, undefined, context.time.of(placedAt));
-          return rowOf(run, placed[i]!.position) as unknown as NewRow;
+          return rowOf(run, placed[i]!.position);
         }),
       statements: [queries.saveSchedule(scheduleTable.serialise(next), schedule.revision)],
     });

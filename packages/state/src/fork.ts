@@ -199,7 +199,7 @@ async function append(draft: RunOf<"queued">, edits: Edits, wanted: Wanted, cont
     rows: ([placed], placedAt) => {
       const at = time.of(placedAt);
       started = startedAt(draft, wanted.availableAt, at);
-      return [rowOf(started, placed!.position) as NewRow, ...rowsOf(id, edits, at)];
+      return [rowOf(started, placed!.position), ...rowsOf(id, edits, at)];
     },
     statements: (_, placedAt): Statement[] => {
       const at = time.of(placedAt);

@@ -1,8 +1,10 @@
 // Holding. Owns: keeping leases, giving them back, and noticing those that nobody keeps.
 
 import type { Asked } from "@sentient/schema";
+import { z } from "zod";
 import { changeRun, type Context } from "./changing.ts";
-import type { Lease } from "./lease.ts";
+import { checked, StateError } from "./errors.ts";
+import { LEASE_MS, type Lease } from "./lease.ts";
 import * as queries from "./queries.ts";
 
 /** What a renewal found. */
@@ -13,20 +15,35 @@ export interface Renewed {
   lost: Lease[];
 }
 
+const Options = z.strictObject({
+  lease: z.int().min(100).max(3_600_000).default(LEASE_MS),
+  timeout: z.int().min(1).optional(),
+});
+
+export interface RenewOptions {
+  /** For how long from now, in milliseconds; 15,000 if left out. */
+  lease?: number;
+  /** How long the database may take, in milliseconds. */
+  timeout?: number;
+}
+
 /** Prolongs leases of one worker, all in one statement. */
 export async function renew(
   leases: readonly Lease[],
-  ms: number,
+  options: RenewOptions,
   { db, time }: Context,
-  timeout?: number,
 ): Promise<Renewed> {
+  const { lease: ms, timeout } = checked(Options, options, "a renewal");
   const live = leases.filter(({ over }) => !over.aborted);
   const [first] = live;
   if (!first) return { held: [], lost: [] };
-  const held = live.map(({ run, token }) => ({ run: run.id, token }));
   const { worker } = first.run.lease;
-  const options = timeout === undefined ? {} : { timeout };
-  const found = await db.query(queries.renewLeases(held, worker, ms, time.now), options);
+  if (live.some(({ run }) => run.lease.worker !== worker)) throw severalWorkersError();
+  const held = live.map(({ run, token }) => ({ run: run.id, token }));
+  const found = await db.query(
+    queries.renewLeases(held, worker, ms, time.now),
+    timeout === undefined ? {} : { timeout },
+  );
   const byRun = new Map(found.map((row) => [row.run, row]));
   const isHeld = (lease: Lease) => byRun.get(lease.run.id)?.token === lease.token;
   const lost = live.filter((lease) => !isHeld(lease) && !lease.over.aborted);
@@ -35,6 +52,13 @@ export async function renew(
     held: live.filter(isHeld).map((lease) => ({ lease, asked: byRun.get(lease.run.id)!.asked })),
     lost,
   };
+}
+
+function severalWorkersError(): StateError {
+  return new StateError({
+    code: "state.bad_option",
+    message: "a renewal: the leases are of several workers; each renews its own",
+  });
 }
 
 export interface Released {

@@ -5,6 +5,9 @@ import type { Document } from "./document.ts";
 import { leaseLostError } from "./errors.ts";
 import type { RunOf } from "./run.ts";
 
+/** How long one lasts that nobody renews, unless somebody says otherwise. */
+export const LEASE_MS = 15_000;
+
 /** A worker's right to advance a run, as of a token; got from `claim`, and an argument of every commit. */
 export class Lease {
   /** As it was when it was last read or written here. */

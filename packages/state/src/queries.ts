@@ -5,7 +5,7 @@
 
 import { BoundIncluded, RecordId, RecordIdRange, surql, type Statement } from "@sentient/db-pool";
 import type { Asked } from "@sentient/schema";
-import { runId } from "./run.ts";
+import { runId, type Row } from "./run.ts";
 
 /** What the statements of a change throw; anything else they fail with is the database's. */
 export const THROWN = {
@@ -20,7 +20,7 @@ export const THROWN = {
 /** Sorts behind every key that is a text. */
 export const LAST = "\u{10FFFF}";
 
-const within = (table: string, first: unknown[], last: unknown[]): RecordIdRange =>
+export const within = (table: string, first: unknown[], last: unknown[]): RecordIdRange =>
   new RecordIdRange(table, new BoundIncluded(first as never), new BoundIncluded(last as never));
 
 export const stepId = (run: string, era: number, key: string): RecordId<"step"> =>
@@ -54,12 +54,16 @@ export const usesOf = (hash: string): RecordIdRange => within("blob_use", [hash,
 
 export const readRun = (run: string) => surql`SELECT * FROM ONLY ${runId(run)}`;
 
+/** The token of a run, and the position of its first event with the sign turned: its id alone may be another run's by now. */
 export const readToken = (run: string) =>
-  surql<number | undefined>`SELECT VALUE token FROM ONLY ${runId(run)}`;
+  surql<
+    [token: number, newest: number] | undefined
+  >`SELECT VALUE [token, seek.newest] FROM ONLY ${runId(run)}`;
 
 /** Q2. */
-export const saveRun = (run: string, revision: number, { id: _, ...row }: Record<string, unknown>) => surql`{
-  LET $saved = (UPDATE ONLY ${runId(run)} CONTENT ${row} WHERE revision = ${revision} RETURN VALUE revision);
+export const saveRun = (run: string, revision: number, { id: _, ...row }: Row) => surql`{
+  LET $saved = (UPDATE ONLY ${runId(run)} CONTENT ${row}
+    WHERE revision = ${revision} AND seek.newest = ${row.seek.newest} RETURN VALUE revision);
   IF $saved = NONE { THROW ${THROWN.stale} }
 }`;
 
@@ -191,8 +195,9 @@ export const setHasQuestions = (run: string) => surql`
 export const setCompensates = (run: string, compensates: boolean) => surql`
   UPDATE ${runId(run)} SET compensates = ${compensates}, revision += 1 RETURN NONE`;
 
-export const requireToken = (run: string, token: number) => surql`{
-  IF (SELECT VALUE token FROM ONLY ${runId(run)}) != ${token} { THROW ${THROWN.stale} }
+/** @param first the position of its first event */
+export const requireToken = (run: string, token: number, first: number) => surql`{
+  IF (SELECT VALUE [token, seek.newest] FROM ONLY ${runId(run)}) != ${[token, -first]} { THROW ${THROWN.stale} }
 }`;
 
 /** Of an event that was trimmed, or is of another database, nothing is known. */

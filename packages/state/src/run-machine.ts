@@ -159,7 +159,7 @@ export function apply(run: Run, event: RunEvent): Run {
       const next = asked("cancel", event);
       return run.status === "running"
         ? { ...run, ...next, revision: core.revision, updatedAt: at }
-        : queued({ ...core, ...next }, at);
+        : queued({ ...core, ...next, attempts: 0 }, at);
     }
     default:
       return run;

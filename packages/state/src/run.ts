@@ -46,9 +46,15 @@ function claimable(run: Run): Partial<StoredRun["seek"]> {
   }
 }
 
+export interface Row {
+  id: RecordId<"run">;
+  seek: { newest: number };
+  [field: string]: unknown;
+}
+
 /** What to write for a run; `first` is the position of its first event. */
-export function rowOf(run: Run, first: number): Record<string, unknown> {
-  return runTable.serialise({ ...run, seek: seekOf(run, first) });
+export function rowOf(run: Run, first: number): Row {
+  return runTable.serialise({ ...run, seek: seekOf(run, first) }) as unknown as Row;
 }
 
 export interface ReadRun {

@@ -124,14 +124,14 @@ export async function start(options: StartOptions, context: Context, depth: Dept
       events: [queuedEvent(draft)],
       rows: ([placed], at) => {
         started = startedAt(draft, wanted.availableAt, time.of(at));
-        const row = rowOf(started, placed!.position) as { id: RecordId };
+        const row = rowOf(started, placed!.position);
         return [
           row,
           ...(first ? [{ id: queries.patchId(run, placed!.n!), ...first.row, at: time.of(at) }] : []),
         ];
       },
       statements: (_, at) => [
-        ...(lease ? [queries.requireToken(lease.run.id, lease.token)] : []),
+        ...(lease ? [queries.requireToken(lease.run.id, lease.token, lease.first)] : []),
         ...edges(draft, time.of(at)),
         ...keep(first?.content ? [first.content] : [], run, time.of(at)),
       ],

@@ -17,7 +17,7 @@ import { checked } from "./errors.ts";
 import { explain, type Explanation } from "./explain.ts";
 import { Limits } from "./flow.ts";
 import { fork, type ForkOptions } from "./fork.ts";
-import { renew, type Renewed } from "./holding.ts";
+import { renew, type Renewed, type RenewOptions } from "./holding.ts";
 import { readJournal, requireSame, type Attempted, type Journal, type Step } from "./journal.ts";
 import type { Lease } from "./lease.ts";
 import {
@@ -141,16 +141,14 @@ export class State {
   }
 
   /**
-   * Prolongs leases of one worker, in one statement.
+   * Prolongs leases of one worker, in one statement. What was asked of their runs meanwhile, to pause or to cancel, stands
+   * beside those that are held.
    *
-   * @param lease for how long from now, in milliseconds
-   * @example const { lost } = await state.renew(leases);
+   * @throws `state.bad_option`; the `DbError` of a database that does not answer, after which they still run
+   * @example const { held, lost } = await state.renew(leases);
    */
-  renew(
-    leases: readonly Lease[],
-    { lease = 15_000, timeout }: { lease?: number; timeout?: number } = {},
-  ): Promise<Renewed> {
-    return renew(leases, lease, this.#context, timeout);
+  renew(leases: readonly Lease[], options: RenewOptions = {}): Promise<Renewed> {
+    return renew(leases, options, this.#context);
   }
 
   /** Gives a run back to its queue; it costs no attempt. @throws `state.lease_lost` */

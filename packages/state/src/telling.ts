@@ -59,11 +59,7 @@ export function eventsOf(run: RunOf<"running">, change: CheckedChange): NewEvent
 }
 
 /** What becomes of a run at the end of a lease. */
-export function endingOf(
-  run: RunOf<"running">,
-  end: NonNullable<CheckedChange["end"]>,
-  at: Date,
-): RunEvent {
+export function endingOf(run: RunOf<"running">, end: NonNullable<CheckedChange["end"]>, at: Date): RunEvent {
   if ("wait" in end) return { type: "run.waiting", at, waitingFor: end.wait };
   if ("complete" in end) return { type: "run.completed", at, output: end.complete };
   if ("fail" in end) return { type: "run.failed", at, error: end.fail };

@@ -4,11 +4,11 @@
 // W3. What is added to a history becomes an event of the run: nobody reads a list to write it back.
 
 import type { NewEvent } from "@sentient/event-bus";
-import { EVENT_TYPES, type EventType, type Json, type Run as StoredRun } from "@sentient/schema";
+import type { Json, Run as StoredRun } from "@sentient/schema";
 import jsonPatch, { type Operation } from "fast-json-patch"; // CommonJS: Node finds no names in it
 import { z } from "zod";
 import * as blobs from "./blobs.ts";
-import { badChange } from "./change.ts";
+import { badChange, OwnEventType } from "./change.ts";
 import { changeRun, requireRun, type Context } from "./changing.ts";
 import { thrownBy } from "./commit.ts";
 import { change, type Written } from "./document.ts";
@@ -56,12 +56,7 @@ export interface WorkflowUpdate {
 }
 
 const Entry = z.strictObject({
-  type: z
-    .string()
-    .refine(
-      (type) => !EVENT_TYPES.includes(type as EventType),
-      "the runtime alone tells of events of this type",
-    ),
+  type: OwnEventType,
   data: Value.optional(),
   id: z.string().optional(),
   source: z.string().optional(),

@@ -6,6 +6,7 @@ import { sabotage } from "@sentient/testkit";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import type { Change } from "../src/change.ts";
 import * as queries from "../src/queries.ts";
+import * as wakingQueries from "../src/waking-queries.ts";
 import type { State } from "../src/index.ts";
 import { freshState, stateOn } from "./support/fresh.ts";
 import {
@@ -436,9 +437,9 @@ describe("a child that ends while its parent begins to wait for it", () => {
     requireOneWake("end", ending),
   );
 
-  test("control: without a look at the parent's revision it would wait for ever", async () => {
-    const spies = [vi.spyOn(queries, "requireRevision").mockReturnValue(surql`RETURN 1`)];
-    onTestFinished(() => spies.forEach((spy) => spy.mockRestore()));
+  test("control: without a look at who waits it would wait for ever", async () => {
+    const spy = vi.spyOn(wakingQueries, "requireWaiters").mockReturnValue(surql`RETURN 1`);
+    onTestFinished(() => spy.mockRestore());
     await sabotage("no look at the parent", () => requireOneWake("wait", byWorker));
   });
 

@@ -412,3 +412,13 @@ describe("a worker whose run was given to another", () => {
     expect(asked).toBe(0);
   });
 });
+
+test("a renewal of leases of several workers is refused, and ends none of them", async () => {
+  const { state } = await freshState();
+  await Promise.all([started(state), started(state)]);
+  const leases = [...(await claimed(state, "w1")), ...(await claimed(state, "w2"))];
+  expect(leases).toHaveLength(2);
+  await expect(state.renew(leases)).rejects.toMatchObject({ code: "state.bad_option" });
+  await expect(state.renew(leases, { lease: -5 })).rejects.toMatchObject({ code: "state.bad_option" });
+  expect(leases.map(({ over }) => over.aborted)).toEqual([false, false]);
+});

@@ -51,6 +51,8 @@ import {
   spawnedTable,
   Step,
   stepTable,
+  Waiter,
+  waiterTable,
   Worker,
   workerTable,
   type AnyTable,
@@ -558,6 +560,7 @@ export const samples: Record<Noun, Sample> = {
     ],
   },
   slot: { schema: Slot, table: slotTable, values: [{ id: ["queue:default", "run-1"], token: 1, at }] },
+  waiter: { schema: Waiter, table: waiterTable, values: [{ id: ["run-1", "run-2"] }] },
   spawned: {
     schema: Spawned,
     table: spawnedTable,
