@@ -4,7 +4,6 @@
 // S2. Nothing is started before its time.
 
 import { DbError } from "@sentient/db-pool";
-import type { NewRow } from "@sentient/event-bus";
 import { runIdFor, scheduleTable, type RunId, type Schedule } from "@sentient/schema";
 import type { Context } from "./changing.ts";
 import { isStale } from "./commit.ts";
