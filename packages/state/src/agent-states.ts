@@ -80,7 +80,7 @@ async function save(before: StoredState, state: Json, { bus, time }: Context): P
 
 async function requireState(name: string, db: Context["db"]): Promise<StoredState> {
   const row = await db.query(queries.readAgentState(name));
-  if (row === undefined) throw notFoundError("agent's state", name);
+  if (row === undefined) throw notFoundError("agent's state", name, { agent: name });
   return agentStateTable.parse(row);
 }
 

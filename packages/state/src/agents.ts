@@ -135,7 +135,7 @@ export class Agents {
       return agents;
     }
     const agent = agents.find((each) => each.version === version);
-    if (!agent) throw notFoundError("agent", `${name}@${version}`);
+    if (!agent) throw notFoundError("agent", `${name}@${version}`, { agent: name, version });
     return agent;
   }
 
@@ -146,7 +146,12 @@ export class Agents {
    * @example const { agents, next } = await state.agents.list({ capability: "web" });
    */
   async list(options: AgentListOptions = {}): Promise<AgentPage> {
-    const { after = "@", limit, capability = null, queue = null } = checked(ListOptions, options, "a list");
+    const {
+      after = "@",
+      limit,
+      capability = null,
+      queue = null,
+    } = checked(ListOptions, options, "a list of agents");
     requireWithin("page", limit, "a page");
     const place = after.split("@") as [string, string];
     const found = await this.#context.db.query(

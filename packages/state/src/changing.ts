@@ -3,7 +3,7 @@
 import type { Statement } from "@sentient/db-pool";
 import type { EventBus, NewEvent, NewRow, Placed } from "@sentient/event-bus";
 import { busyError, isStale, withdrawals } from "./commit.ts";
-import { notFoundError } from "./errors.ts";
+import { checkedRun, notFoundError } from "./errors.ts";
 import * as queries from "./queries.ts";
 import { apply, type RunEvent } from "./run-machine.ts";
 import { requireThere } from "./reserved.ts";
@@ -53,9 +53,9 @@ export async function changeRun(
   throw busyError(id);
 }
 
-/** @throws `state.not_found` */
+/** @throws `state.not_found`, `state.bad_option` */
 export async function requireRun(id: string, { db }: Pick<Context, "db">): Promise<ReadRun> {
-  const row = await db.query(queries.readRun(id));
+  const row = await db.query(queries.readRun(checkedRun(id)));
   if (row === undefined) throw notFoundError("run", id);
   return readRun(row);
 }

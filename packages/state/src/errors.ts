@@ -1,5 +1,5 @@
 import { SentientError } from "@sentient/db-pool";
-import type { z } from "zod";
+import { z } from "zod";
 
 export type StateErrorCode =
   // what is asked for cannot be
@@ -24,9 +24,7 @@ export type StateErrorCode =
   | "state.position_ahead"
   | "state.details_removed"
   | "state.damaged"
-  | "state.bad_export"
-  // it is over
-  | "state.closed";
+  | "state.bad_export";
 
 interface StateErrorInit {
   code: StateErrorCode;
@@ -56,11 +54,15 @@ export class StateError extends SentientError<StateErrorCode> {
   }
 }
 
-export function notFoundError(what: string, id: string): StateError {
+export function notFoundError(
+  what: string,
+  id: string,
+  details: Record<string, unknown> = { [what]: id },
+): StateError {
   return new StateError({
     code: "state.not_found",
     message: `there is no ${what} ${id} in this database`,
-    details: { [what]: id },
+    details,
   });
 }
 
@@ -96,4 +98,11 @@ export function checked<S extends z.ZodType>(schema: S, value: unknown, what: st
     message: `${what}: ${said.join("; ")}`,
     details: { issues: said },
   });
+}
+
+const Text = z.string().min(1);
+
+/** An id of a run, of which nothing is known yet. @throws `state.bad_option` */
+export function checkedRun(id: string): string {
+  return checked(Text, id, "the id of a run");
 }

@@ -3,7 +3,7 @@
 import type { Wait } from "@sentient/schema";
 import type { Context } from "./changing.ts";
 import { startsLeft } from "./claim-queries.ts";
-import { notFoundError } from "./errors.ts";
+import { checkedRun, notFoundError } from "./errors.ts";
 import { readCircumstances, type Circumstances } from "./explain-queries.ts";
 import { readRun, type Run, type RunOf } from "./run.ts";
 import { defined } from "./telling.ts";
@@ -56,9 +56,9 @@ export interface Explanation {
   step?: string;
 }
 
-/** @throws `state.not_found` */
+/** @throws `state.not_found`, `state.bad_option` */
 export async function explain(id: string, { db, time }: Context): Promise<Explanation[]> {
-  const found = await db.query(readCircumstances(id, LIVE_MS, time.now));
+  const found = await db.query(readCircumstances(checkedRun(id), LIVE_MS, time.now));
   if (!found) throw notFoundError("run", id);
   const { run } = readRun(found.row);
   return [

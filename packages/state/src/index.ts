@@ -8,7 +8,7 @@ export type { Run, RunOf } from "./run.ts";
 export type { Started, StartOptions } from "./start.ts";
 export type { ClaimOptions } from "./claim.ts";
 export type { Lease } from "./lease.ts";
-export type { Renewed } from "./holding.ts";
+export type { Renewed, RenewOptions } from "./holding.ts";
 export type { Change } from "./change.ts";
 export type { Committed } from "./commit.ts";
 export type { Attempted, Journal, Step } from "./journal.ts";

@@ -5,12 +5,14 @@
 //     with both, rather than going on from something that never was.
 
 import { stepTable, type Json, type Step as StoredStep } from "@sentient/schema";
+import { z } from "zod";
 import { readContents } from "./blobs.ts";
 import { commit, type Tools } from "./commit.ts";
-import { requireRun } from "./changing.ts";
-import { removedError, StateError } from "./errors.ts";
+import { requireRun, type Context } from "./changing.ts";
+import { checked, removedError, StateError } from "./errors.ts";
 import type { Lease } from "./lease.ts";
 import * as queries from "./queries.ts";
+import { PointOptions, resolve, type Point } from "./points.ts";
 import { countWhole } from "./transfer-queries.ts";
 import { readRun, type ReadRun, type Run } from "./run.ts";
 import type { Store } from "./store.ts";
@@ -28,6 +30,15 @@ export type Journal = ReadonlyMap<string, Step>;
 
 /** Up to which of its events a run is asked about; all of it if undefined. */
 export type UpTo = number | undefined;
+
+const At = z.strictObject({ at: PointOptions.optional() });
+
+/** @throws what `State.journal` says */
+export async function journalAt(run: string, options: { at?: Point }, context: Context): Promise<Journal> {
+  const { at } = checked(At, options, "a journal");
+  await requireRun(run, context);
+  return readJournal(run, at && (await resolve(run, at, context)).n, context.db);
+}
 
 /** J1. @throws `state.not_found`, `state.details_removed` */
 export async function readJournal(run: string, upTo: UpTo, db: Store): Promise<Map<string, Step>> {

@@ -17,7 +17,7 @@ import { readAnswerSchema } from "./answer-schema.ts";
 import { textOf } from "./change.ts";
 import { changeRun, requireRun, type Context } from "./changing.ts";
 import { busyError, thrownBy } from "./commit.ts";
-import { checked, notFoundError, StateError } from "./errors.ts";
+import { checked, checkedRun, notFoundError, StateError } from "./errors.ts";
 import { answerQuestion, THROWN } from "./queries.ts";
 import * as queries from "./question-queries.ts";
 import type { Run } from "./run.ts";
@@ -68,7 +68,7 @@ export class Questions {
     this.#context = context;
   }
 
-  /** @throws `state.not_found` @example const { status } = await state.questions.get(run, "main/approve#1"); */
+  /** @throws `state.not_found` @example const { status } = await state.questions.get(run.id, "main/approve#1"); */
   async get(run: string, key: string): Promise<Question> {
     return (await find(run, key, this.#context)).question;
   }
@@ -105,7 +105,7 @@ export class Questions {
    *
    * @throws `state.not_open` with `details: { status, by, at }` once it was answered, expired or was withdrawn;
    * `state.invalid_answer`, `state.not_found`, `state.bad_option`, `schema.limit`
-   * @example await state.answer(run, "main/approve#1", true, { by: "ada" });
+   * @example await state.answer(run.id, "main/approve#1", true, { by: "ada" });
    */
   async answer(run: string, key: string, value: Json, options: { by: string }): Promise<Question> {
     const { by } = checked(By, options, "an answer");
@@ -193,11 +193,12 @@ async function find(
   key: string,
   { db, time }: Context,
 ): Promise<{ question: Question; late: boolean }> {
+  checkedRun(run);
   checked(StepKey, key, "the key of a question");
   const { row, late } = await db.query(queries.readQuestion(run, key, time.now));
   if (row !== undefined) return { question: questionOf(questionTable.parse(row)), late };
   await requireRun(run, { db });
-  throw notFoundError("question", `${key} of the run ${run}`);
+  throw notFoundError("question", `${key} of the run ${run}`, { run, key });
 }
 
 function notOpenError(question: Question): StateError {

@@ -130,7 +130,7 @@ export class Schedules {
    * @example const { schedules, next } = await state.schedules.list();
    */
   async list(options: { after?: string; limit?: number } = {}): Promise<SchedulePage> {
-    const { after, limit } = checked(ListOptions, options, "a list");
+    const { after, limit } = checked(ListOptions, options, "a list of schedules");
     requireWithin("page", limit, "a page");
     const rows = await this.#context.db.query(queries.readSchedulesAfter(after, limit + 1));
     const schedules = rows.slice(0, limit).map((row) => scheduleTable.parse(row));

@@ -18,8 +18,8 @@ import { explain, type Explanation } from "./explain.ts";
 import { Limits } from "./flow.ts";
 import { fork, type ForkOptions } from "./fork.ts";
 import { renew, type Renewed, type RenewOptions } from "./holding.ts";
-import { readJournal, requireSame, type Attempted, type Journal, type Step } from "./journal.ts";
-import type { Lease } from "./lease.ts";
+import { journalAt, requireSame, type Attempted, type Journal, type Step } from "./journal.ts";
+import { Lease } from "./lease.ts";
 import {
   history,
   list,
@@ -109,8 +109,8 @@ export class State {
   /**
    * Starts a run, or answers with the one that was started under the same key.
    *
-   * @throws `state.run_conflict` if that one has another input; `state.bad_option`, `state.not_found` for a parent,
-   * `state.lease_lost`, `schema.limit`
+   * @throws `state.run_conflict` if that one has another input; `state.queue_full`, `state.bad_option`, `state.not_found` for a
+   * parent, `state.lease_lost`, `schema.limit`
    * @example const { run } = await state.start({ name: "research", input: { question: "why?" }, key: "order-17" });
    */
   start(options: StartOptions): Promise<Started> {
@@ -120,6 +120,7 @@ export class State {
   /**
    * Takes runs that wait for a worker, and those whose worker was not heard of until its lease ran out.
    *
+   * @param options `lease` in milliseconds, 15,000 if left out
    * @returns a lease for each, none if there is nothing to do
    * @throws `state.bad_option`
    * @example const [lease] = await state.claim({ worker: "w-1", serves: [{ name: "research", versions: ["1"] }] });
@@ -132,8 +133,9 @@ export class State {
    * Changes a run that a worker holds: its steps, its state, what it asks and waits for, how it ends. All of it with its
    * events, or nothing.
    *
-   * @throws `state.lease_lost` once another has the run, after which nothing of this worker commits; `state.step_exists`,
-   * `state.nothing_to_wait_for`, `state.not_open`, `state.bad_change`, `schema.limit`
+   * @throws `state.lease_lost` once another has the run, or this lease has ended, after which nothing of it commits;
+   * `state.step_exists`, `state.nothing_to_wait_for`, `state.not_open`, `state.checkpoint_exists`, `state.bad_change`,
+   * `state.busy`, `schema.limit`
    * @example await state.commit(lease, { steps: [{ key: "main/add#1", name: "add", status: "completed", result: 3 }] });
    */
   commit(lease: Lease, change: Change): Promise<Committed> {
@@ -144,6 +146,7 @@ export class State {
    * Prolongs leases of one worker, in one statement. What was asked of their runs meanwhile, to pause or to cancel, stands
    * beside those that are held.
    *
+   * @param options `lease`: how long from now, in milliseconds, 15,000 if left out; `timeout` of the statement, in milliseconds
    * @throws `state.bad_option`; the `DbError` of a database that does not answer, after which they still run
    * @example const { held, lost } = await state.renew(leases);
    */
@@ -151,16 +154,23 @@ export class State {
     return renew(leases, options, this.#context);
   }
 
-  /** Gives a run back to its queue; it costs no attempt. @throws `state.lease_lost` */
+  /**
+   * Gives a run back to its queue; it costs no attempt.
+   *
+   * @throws `state.lease_lost`, `state.busy`
+   * @example await state.release(lease);
+   */
   async release(lease: Lease): Promise<void> {
     await this.commit(lease, { end: { release: true } });
   }
 
   /**
-   * Does what has to be done by the clock: puts runs back into their queues whose worker was not heard of until its lease
-   * ran out, starts what schedules are to start, and forgets workers that have been silent for a day. Any number of
-   * processes may; a part that fails is told of in `problems`, and keeps none of the others from being done.
+   * Does what has to be done by the clock: starts what schedules are to start, forgets workers that have been silent for a
+   * day, and shows runs as queued whose worker was not heard of until its lease ran out, which a claim takes also without
+   * that. To be called every second or at `nextAt`, by any number of processes: nothing does it by itself. A part that fails
+   * is told of in `problems`, and keeps none of the others from being done.
    *
+   * @param options `limit`: leases and schedules that are looked at, at most 500
    * @throws `state.bad_option`; what the database throws, if none of it could be done
    * @example const { nextAt } = await state.sweep();
    */
@@ -171,14 +181,19 @@ export class State {
   /**
    * Why a run is where it is: what it waits for, who holds it, what keeps it from being claimed.
    *
-   * @throws `state.not_found`
+   * @throws `state.not_found`, `state.bad_option`
    * @example const [reason] = await state.explain(run.id); // { code: "limit_full", key: "queue:default", holders: […], … }
    */
   explain(run: string): Promise<Explanation[]> {
     return explain(run, this.#context);
   }
 
-  /** @throws `state.not_found` */
+  /**
+   * A run as it is now, with what it takes and gives.
+   *
+   * @throws `state.not_found`, `state.bad_option`
+   * @example const { status } = await state.load(run.id);
+   */
   async load(run: string): Promise<Run> {
     return (await requireRun(run, this.#context)).run;
   }
@@ -186,33 +201,59 @@ export class State {
   /**
    * What a run remembers of its steps, by their keys.
    *
-   * @param of a run, as it was after its n-th event if `at` is given; or a lease, before its first commit
+   * @param of a run, as it was at a point of its history if `at` is given; or a lease, before its first commit
+   * @throws `state.not_found`, `state.position_ahead` for a point that is not there yet, `state.details_removed`,
+   * `state.bad_option`
+   * @example const before = await state.journal(run.id, { at: { checkpoint: "before-send" } });
    */
-  async journal(of: string | Lease, { at }: { at?: number } = {}): Promise<Journal> {
-    const { db } = this.#context;
-    if (typeof of === "string") return readJournal(of, at, db);
-    const journal = await readJournal(of.run.id, undefined, db);
+  async journal(of: string | Lease, options: { at?: Point } = {}): Promise<Journal> {
+    if (!(of instanceof Lease)) return journalAt(of, options, this.#context);
+    const journal = await journalAt(of.run.id, options, this.#context);
     for (const { key, status } of journal.values())
       if (status === "started" || status === "retrying") of.begun.add(key);
     return journal;
   }
 
-  /** Parks the run if a step is another than the one remembered. @throws `state.journal_mismatch` */
+  /**
+   * Parks the run if a step is another than the one remembered.
+   *
+   * @throws `state.journal_mismatch` with `details: { recorded, attempted }`, after which the lease is over; `state.lease_lost`,
+   * `state.busy`
+   * @example await state.requireSame(lease, remembered, { name: "fetch", inputHash });
+   */
   requireSame(lease: Lease, step: Step, attempted: Attempted): Promise<void> {
     return requireSame(lease, step, attempted, this.#tools);
   }
 
-  /** @throws `state.not_found`, `state.illegal_transition` */
+  /**
+   * Pauses a run. One that is held is paused by its worker, before its next step, and any other at once.
+   *
+   * @throws `state.not_found`, `state.illegal_transition` for a run that is over or being cancelled, `state.bad_option`,
+   * `state.busy`
+   * @example await state.pause(run.id, { by: "ada", reason: "its model is down" });
+   */
   pause(run: string, options: ControlOptions = {}): Promise<Run> {
     return pause(run, options, this.#context);
   }
 
-  /** @throws `state.not_found`, `state.illegal_transition` */
+  /**
+   * Puts a run that is paused or parked back into its queue, and takes back a pause that was not done yet.
+   *
+   * @throws `state.not_found`, `state.illegal_transition` for a run that waits or is over, `state.bad_option`, `state.busy`
+   * @example await state.resume(run.id, { by: "ada" });
+   */
   resume(run: string, options: ControlOptions = {}): Promise<Run> {
     return resume(run, options, this.#context);
   }
 
-  /** @throws `state.not_found`, `state.illegal_transition` */
+  /**
+   * Cancels a run. Its worker is asked to, if it is held or has something to undo; else, or with `force`, it is cancelled at
+   * once, and nothing of it commits any more.
+   *
+   * @throws `state.not_found`, `state.illegal_transition` for a run that has completed or failed, `state.bad_option`,
+   * `state.busy`
+   * @example await state.cancel(run.id, { by: "ada", force: true });
+   */
   cancel(run: string, options: CancelOptions = {}): Promise<Run> {
     return cancel(run, options, this.#context);
   }
@@ -235,7 +276,7 @@ export class State {
    *
    * @throws `state.illegal_transition` for a run that is running, over or being cancelled, or a point that an earlier restore
    * left behind; `state.not_found`, `state.position_ahead`, `state.damaged` if the state is not what the checkpoint was made
-   * of, `state.details_removed`, `state.bad_option`
+   * of, `state.details_removed`, `state.bad_option`, `state.busy`
    * @example await state.restore(run.id, { checkpoint: "before-send" }, { by: "ada" });
    */
   restore(run: string, to: RestorePoint, options: RestoreOptions = {}): Promise<Run> {
@@ -275,7 +316,12 @@ export class State {
     return ancestors(run, options, this.#context);
   }
 
-  /** The runs that came of a run, and of those. @throws `state.not_found`, `state.bad_option`, `schema.limit` */
+  /**
+   * The runs that came of a run, and of those.
+   *
+   * @throws `state.not_found`, `state.bad_option`, `schema.limit`
+   * @example const { runs, truncated } = await state.descendants(run.id, { limit: 50 });
+   */
   descendants(run: string, options: RelativesOptions = {}): Promise<Relatives> {
     return descendants(run, options, this.#context);
   }
@@ -295,9 +341,9 @@ export class State {
    * Says something to a run. It is kept until a step takes it, and wakes the run if it waits for that.
    *
    * @param data JSON, at most 256 KiB
-   * @throws `state.not_found`, `state.illegal_transition` once the run is over, `state.bad_option`, `schema.limit`;
-   * `event_bus.event_conflict` if something else was said under its id
-   * @example await state.signal(run, "paid", { total: 12 }, { id: "payment-17" });
+   * @throws `state.not_found`, `state.illegal_transition` once the run is over, `state.bad_option`, `state.bad_change` for what
+   * is not JSON, `state.busy`, `schema.limit`; `event_bus.event_conflict` if something else was said under its id
+   * @example await state.signal(run.id, "paid", { total: 12 }, { id: "payment-17" });
    */
   signal(run: string, name: string, data: Json = null, options: SignalOptions = {}): Promise<Signal> {
     return signal(run, name, data, options, this.#context);
@@ -317,7 +363,7 @@ export class State {
    * A page of what was said to a run, the oldest first.
    *
    * @throws `state.not_found`, `state.bad_option`, `schema.limit`
-   * @example const { signals } = await state.signals(run, { name: "paid", taken: false });
+   * @example const { signals } = await state.signals(run.id, { name: "paid", taken: false });
    */
   signals(run: string, options: SignalListOptions = {}): Promise<SignalPage> {
     return listSignals(run, options, this.#context);
@@ -328,8 +374,8 @@ export class State {
    *
    * @param value JSON that fits the schema of the question
    * @throws `state.not_open` with `details: { status, by, at }` once it was answered, its deadline has passed or it was
-   * withdrawn; `state.invalid_answer`, `state.not_found`, `state.bad_option`, `schema.limit`
-   * @example await state.answer(run, "main/approve#1", true, { by: "ada" });
+   * withdrawn; `state.invalid_answer`, `state.not_found`, `state.bad_option`, `state.busy`, `schema.limit`
+   * @example await state.answer(run.id, "main/approve#1", true, { by: "ada" });
    */
   answer(run: string, key: string, value: Json, options: { by: string }): Promise<Question> {
     return this.questions.answer(run, key, value, options);
@@ -349,7 +395,7 @@ export class State {
    * A page of what happened to a run.
    *
    * @throws `state.not_found`, `state.bad_option`, `schema.limit`; `event_bus.position_trimmed`, `event_bus.position_ahead`
-   * @example const { events } = await state.history(run, { order: "desc", limit: 20 });
+   * @example const { events } = await state.history(run.id, { order: "desc", limit: 20 });
    */
   history(run: string, options: RunHistoryOptions = {}): Promise<RunHistory> {
     return history(run, options, this.#context);
@@ -368,7 +414,12 @@ export class State {
     return exportRun(run, options, this.#context);
   }
 
-  /** The same as a file that is there whole or not at all, and only its owner can read. @throws as `export`, and what the file system throws */
+  /**
+   * The same as a file that is there whole or not at all, and only its owner can read.
+   *
+   * @throws as `export`, and what the file system throws
+   * @example await state.exportToFile(run.id, "run.jsonl");
+   */
   exportToFile(run: string, path: string, options: ExportOptions = {}): Promise<void> {
     return writeLines(path, this.export(run, options));
   }
@@ -386,16 +437,22 @@ export class State {
     return importRuns(lines, this.#context);
   }
 
-  /** The same from a file, which is read twice. @throws as `import`, and what the file system throws */
+  /**
+   * The same from a file, which is read twice.
+   *
+   * @throws as `import`, and what the file system throws
+   * @example const { imported } = await state.importFromFile("run.jsonl");
+   */
   importFromFile(path: string): Promise<Imported> {
     return importFile(path, this.#context);
   }
 
   /**
-   * One pass that removes what is kept for a time: what runs did that are over, runs if that is said, old events. A worker
-   * calls it again and again, at once if there is `more`, else after a minute or so; any number of them do no harm.
+   * One pass that removes what is kept for a time: what runs did that are over, runs if that is said, old events. To be called
+   * again and again by whoever runs workers, at once if there is `more`, else after a minute or so: nothing does it by itself,
+   * and any number of them do no harm.
    *
-   * @param options where they differ from those of `createState`; `most` runs in one pass
+   * @param options where they differ from those of `createState`, in milliseconds; `most` runs in one pass
    * @throws `state.bad_option`; what `bus.trim` and `bus.log.append` throw, after which the next pass goes on
    * @example const { details, more } = await state.retain();
    */

@@ -54,7 +54,7 @@ export class Workers {
    * @example const workers = await state.workers.list();
    */
   async list(options: { live?: boolean } = {}): Promise<Worker[]> {
-    const { live } = checked(ListOptions, options, "a list");
+    const { live } = checked(ListOptions, options, "a list of workers");
     const { now, rows } = await this.#context.db.query(queries.readWorkers(this.#context.time.now));
     const workers = rows.map((row) => seen(row, now));
     return live ? workers.filter((worker) => worker.live) : workers;

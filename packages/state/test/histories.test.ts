@@ -116,7 +116,7 @@ test("whatever was written, restored and forked, the state and the steps after e
     const points = was.slice(1).map((_, i) => i + 1);
     const states = await Promise.all(points.map((n) => fresh.state.stateAt(run, { n })));
     expect(states.map(canonicalJson)).toEqual(was.slice(1).map(({ state }) => canonicalJson(state)));
-    const journals = await Promise.all(points.map((at) => fresh.state.journal(run, { at })));
+    const journals = await Promise.all(points.map((n) => fresh.state.journal(run, { at: { n } })));
     const keys = was.slice(1).map(({ keys: then }) => then.toSorted());
     expect(journals.map((journal) => [...journal.keys()].toSorted())).toEqual(keys);
     expect(canonicalJson(await fresh.state.stateAt(run))).toEqual(canonicalJson(was.at(-1)!.state));

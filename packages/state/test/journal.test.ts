@@ -2,6 +2,7 @@
 
 import { describe, expect, test } from "vitest";
 import { inputHashOf } from "../src/change.ts";
+import type { Point } from "../src/index.ts";
 import { freshState } from "./support/fresh.ts";
 import { claimed, codeOf, done, failure, failureOf, held, range, running, storyOf } from "./support/runs.ts";
 
@@ -42,11 +43,29 @@ describe("a journal", () => {
     const lease = await running(state);
     const ns: number[] = [];
     for (const i of range(4)) ns.push((await state.commit(lease, { steps: [done(`s${i}`)] })).n);
-    for (const [i, at] of ns.entries())
-      expect([...(await state.journal(lease.run.id, { at })).keys()]).toEqual(
+    for (const [i, n] of ns.entries())
+      expect([...(await state.journal(lease.run.id, { at: { n } })).keys()]).toEqual(
         range(i + 1).map((j) => `s${j}`),
       );
-    expect((await state.journal(lease.run.id, { at: 2 })).size).toBe(0);
+    expect((await state.journal(lease.run.id, { at: { n: 2 } })).size).toBe(0);
+  });
+
+  test("is asked for at a position or a checkpoint as well, and not at what is not there", async () => {
+    const { state } = await freshState();
+    const lease = await running(state);
+    const { id } = lease.run;
+    const { position } = await state.commit(lease, { steps: [done("a")] });
+    await state.commit(lease, { steps: [done("b")], checkpoint: { name: "here" } });
+    await state.commit(lease, { steps: [done("c")] });
+    const keysAt = async (at: Point) => [...(await state.journal(id, { at })).keys()];
+    expect(await keysAt({ position })).toEqual(["a"]);
+    expect(await keysAt({ checkpoint: "here" })).toEqual(["a", "b"]);
+    expect(await keysAt({})).toEqual(["a", "b", "c"]);
+    expect(await codeOf(() => keysAt({ n: 99 }))).toBe("state.position_ahead");
+    expect(await codeOf(() => keysAt({ position: 1_000_000 }))).toBe("state.position_ahead");
+    expect(await codeOf(() => keysAt({ checkpoint: "there" }))).toBe("state.not_found");
+    for (const bad of [2, { n: 0 }, { n: 1, position: 1 }, { m: 1 }, null])
+      expect(await codeOf(() => keysAt(bad as never))).toBe("state.bad_option");
   });
 
   test("of a run that has done nothing is empty, and of none is refused", async () => {

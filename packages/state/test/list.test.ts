@@ -29,6 +29,50 @@ async function many(state: State, count: number, options: (i: number) => Partial
   return ids;
 }
 
+describe("the id of a run", () => {
+  test("that is no text is refused with a code, wherever it is said", async () => {
+    const { state } = await freshState();
+    const from = { n: 1 };
+    for (const bad of [undefined, null, 7, "", {}, []] as never[]) {
+      const calls: (() => Promise<unknown>)[] = [
+        () => state.load(bad),
+        () => state.signal(bad, "go"),
+        () => state.nextSignal(bad, "go"),
+        () => state.signals(bad),
+        () => state.answer(bad, "book#1", true, { by: "ada" }),
+        () => state.questions.get(bad, "book#1"),
+        () => state.pause(bad),
+        () => state.resume(bad),
+        () => state.cancel(bad),
+        () => state.explain(bad),
+        () => state.journal(bad),
+        () => state.journal(bad, { at: from }),
+        () => state.stateAt(bad, from),
+        () => state.restore(bad, from),
+        () => state.fork(bad),
+        () => state.diff(bad, bad),
+        () => state.diff({ run: bad }, { run: bad }),
+        () => state.ancestors(bad),
+        () => state.descendants(bad),
+        () => state.history(bad),
+        () => state.export(bad).next(),
+        () => state.storage(bad),
+        () => state.checkpoints.list(bad),
+        () => state.checkpoints.get(bad, "here"),
+        () => state.checkpoints.create(bad, "here"),
+        () => state.workflows.get(bad),
+        () => state.workflows.update(bad, { revision: 1, state: {} }),
+        () => state.workflows.addHistory(bad, { type: "review.noted" }),
+        () => state.list({ root: bad === undefined ? (7 as never) : bad }),
+      ];
+      for (const call of calls)
+        expect(await codeOf(call), `${String(call)} ${JSON.stringify(bad)}`).toMatch(
+          /^state\.(bad_option|not_found)$/,
+        );
+    }
+  });
+});
+
 describe("a list of runs", () => {
   test("has the newest first, in pages that know whether there is more", async () => {
     const { state } = await freshState();

@@ -133,7 +133,7 @@ describe("a restore", () => {
     expect((await state.journal(next)).get(step.key)).toMatchObject({ status: "started" });
     await state.commit(next, { steps: [{ ...step, status: "completed", attempts: 2, result: "paid" }] });
     expect((await state.journal(id)).get(step.key)).toMatchObject({ status: "completed", result: "paid" });
-    expect((await state.journal(id, { at: n })).get(step.key)).toMatchObject({ status: "started" });
+    expect((await state.journal(id, { at: { n } })).get(step.key)).toMatchObject({ status: "started" });
     const twice = state.commit(next, {
       steps: [{ ...step, status: "completed", attempts: 3, result: "twice" }],
     });

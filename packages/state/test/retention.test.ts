@@ -60,7 +60,7 @@ describe("the details of a run", () => {
     expect(await state.load("one")).toMatchObject({ status: "completed", output: { done: true } });
     for (const ask of [
       () => state.journal("one"),
-      () => state.journal("one", { at: 2 }),
+      () => state.journal("one", { at: { n: 2 } }),
       () => state.stateAt("one"),
       () => state.stateAt("one", { n: 2 }),
       () => state.fork("one"),

@@ -10,7 +10,7 @@ export async function pictureOf(state: State, run: string): Promise<Record<strin
   return {
     run: await state.load(run),
     journals: await Promise.all(
-      [last, Math.ceil(last / 2)].map(async (at) => [...(await state.journal(run, { at }))]),
+      [last, Math.ceil(last / 2)].map(async (n) => [...(await state.journal(run, { at: { n } }))]),
     ),
     states: await Promise.all(ns.map((n) => state.stateAt(run, { n }))),
     checkpoints: checkpoints.map(({ position: _, ...rest }) => rest),
