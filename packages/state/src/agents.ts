@@ -17,6 +17,7 @@ import { changeState, createState, getState, type AgentState, type StateUpdate }
 import type { Context } from "./changing.ts";
 import { By, type ControlOptions } from "./control.ts";
 import { checked, notFoundError } from "./errors.ts";
+import { JsonValue } from "./json-value.ts";
 import { retried } from "./retried.ts";
 import { defined } from "./telling.ts";
 
@@ -26,8 +27,8 @@ const Described = z.strictObject({
   capabilities: z.array(Name).max(64).default([]),
   queue: Name.default("default" as Name),
   description: z.string().max(4096).optional(),
-  input: (z.unknown() as unknown as z.ZodType<Json, Json>).optional(),
-  output: (z.unknown() as unknown as z.ZodType<Json, Json>).optional(),
+  input: JsonValue.optional(),
+  output: JsonValue.optional(),
 });
 
 export interface RegisterOptions {
@@ -232,7 +233,11 @@ export class Agents {
     options: { revision: number },
   ): Promise<AgentState>;
   updateState(name: string, patch: StateUpdate, options?: { revision?: number }): Promise<AgentState>;
-  updateState(name: string, change: Json | StateUpdate, options: { revision?: number } = {}): Promise<AgentState> {
+  updateState(
+    name: string,
+    change: Json | StateUpdate,
+    options: { revision?: number } = {},
+  ): Promise<AgentState> {
     return changeState(name, change, options, this.#context);
   }
 }

@@ -31,6 +31,7 @@ import { readDocument } from "./documents.ts";
 import { checked, removedError, StateError } from "./errors.ts";
 import * as history from "./history-queries.ts";
 import { readJournal, type Journal } from "./journal.ts";
+import { JsonValue } from "./json-value.ts";
 import { isOnePoint, ONE_POINT, pointFields, resolve, type Point } from "./points.ts";
 import * as queries from "./queries.ts";
 import { requireState } from "./restore.ts";
@@ -38,16 +39,15 @@ import { rowOf, type Run, type RunOf } from "./run.ts";
 import { edges, isFull, isThere, isThereAlready, startedAt, type Started } from "./start.ts";
 import { about, defined } from "./telling.ts";
 
-const Value = z.unknown() as unknown as z.ZodType<Json, Json>;
 const MOST_EDITS = 500;
 
 const Options = z
   .strictObject({
     ...pointFields,
-    input: Value.optional(),
-    state: Value.optional(),
+    input: JsonValue.optional(),
+    state: JsonValue.optional(),
     steps: z
-      .record(StepKey, Value)
+      .record(StepKey, JsonValue)
       .refine((steps) => Object.keys(steps).length <= MOST_EDITS, `at most ${MOST_EDITS} steps`)
       .default({}),
     version: Version.optional(),

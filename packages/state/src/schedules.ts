@@ -13,6 +13,7 @@ import { z } from "zod";
 import type { Context } from "./changing.ts";
 import { checked, notFoundError, StateError } from "./errors.ts";
 import { draftOf } from "./firing.ts";
+import { JsonValue } from "./json-value.ts";
 import { retried, revisionMismatchError } from "./retried.ts";
 import * as queries from "./schedules-queries.ts";
 import { nextSlot, nextSlots } from "./slots.ts";
@@ -25,7 +26,7 @@ const Put = z.strictObject({
   kind: kind.default("task"),
   name,
   version,
-  input: (z.unknown() as unknown as z.ZodType<Json, Json>).default(null),
+  input: JsonValue.default(null),
   queue,
   priority,
   capabilities,

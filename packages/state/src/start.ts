@@ -27,6 +27,7 @@ import { thrownBy } from "./commit.ts";
 import type { Depth } from "./depth.ts";
 import { EMPTY, whole } from "./document.ts";
 import { checked, leaseLostError, StateError } from "./errors.ts";
+import { JsonValue } from "./json-value.ts";
 import { Lease } from "./lease.ts";
 import * as queries from "./queries.ts";
 import { rowOf, runId, type Run, type RunOf } from "./run.ts";
@@ -39,7 +40,7 @@ const Options = z.strictObject({
   queue: Name.default("default" as Name),
   priority: z.int().min(-1000).max(1000).default(0),
   capabilities: z.array(Name).max(64).default([]),
-  input: (z.unknown() as unknown as z.ZodType<Json, Json>).default(null),
+  input: JsonValue.default(null),
   id: RunId.optional(),
   key: z.string().min(1).max(1024).optional(),
   parent: RunId.optional(),
@@ -58,7 +59,7 @@ const Options = z.strictObject({
   availableAt: z.date().optional(),
   deadline: z.date().optional(),
   lease: z.instanceof(Lease).optional(),
-  state: (z.unknown() as unknown as z.ZodType<Json, Json>).optional(),
+  state: JsonValue.optional(),
 });
 
 export interface StartOptions {

@@ -14,6 +14,7 @@ import { thrownBy } from "./commit.ts";
 import { change, type Written } from "./document.ts";
 import { readDocument } from "./documents.ts";
 import { checked, notFoundError, StateError } from "./errors.ts";
+import { JsonValue } from "./json-value.ts";
 import { history, type RunHistory, type RunHistoryOptions } from "./list.ts";
 import { patchId, requireThere, THROWN } from "./queries.ts";
 import type { Run } from "./run.ts";
@@ -31,13 +32,11 @@ export type WorkflowOptions = Omit<StartOptions, "kind" | "key" | "lease"> & {
   id: string;
 };
 
-const Value = z.unknown() as unknown as z.ZodType<Json, Json>;
-
 const Update = z
   .strictObject({
     revision: z.int().min(0),
-    state: Value.optional(),
-    patch: z.array(Value).max(1_000).optional(),
+    state: JsonValue.optional(),
+    patch: z.array(JsonValue).max(1_000).optional(),
     tags: z.array(z.string().min(1).max(128)).max(32).optional(),
     by: z.string().min(1).max(256).default("somebody"),
   })
@@ -57,7 +56,7 @@ export interface WorkflowUpdate {
 
 const Entry = z.strictObject({
   type: OwnEventType,
-  data: Value.optional(),
+  data: JsonValue.optional(),
   id: z.string().optional(),
   source: z.string().optional(),
   correlation: z.string().optional(),
