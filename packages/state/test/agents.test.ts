@@ -166,7 +166,11 @@ describe("what an agent remembers", () => {
   test("is made once, read, and changed from the revision that was read", async () => {
     const { state, bus } = await freshState();
     const { agents } = state;
-    await expect(agents.getState("a")).rejects.toMatchObject({ code: "state.not_found" });
+    await expect(agents.getState("a")).rejects.toMatchObject({
+      code: "state.not_found",
+      details: { agent: "a" },
+    });
+    await expect(agents.get("a", "2")).rejects.toMatchObject({ details: { agent: "a", version: "2" } });
     await expect(agents.updateState("a", () => ({}))).rejects.toMatchObject({ code: "state.not_found" });
     expect(await agents.createState("a", { seen: [] })).toMatchObject({
       name: "a",

@@ -122,7 +122,10 @@ describe("a question", () => {
     const run = await started(state);
     expect(await codeOf(() => state.answer(run, "ok#1", 1, { by: "ada" }))).toBe("state.not_found");
     expect(await codeOf(() => state.answer("nowhere", "ok#1", 1, { by: "ada" }))).toBe("state.not_found");
-    expect(await codeOf(() => state.questions.get(run, "ok#1"))).toBe("state.not_found");
+    await expect(state.questions.get(run, "ok#1")).rejects.toMatchObject({
+      code: "state.not_found",
+      details: { run, key: "ok#1" },
+    });
     expect(await codeOf(() => state.answer(run, "ok#1", 1, {} as never))).toBe("state.bad_option");
   });
 });

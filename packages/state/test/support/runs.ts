@@ -63,6 +63,7 @@ type Step = NonNullable<Change["steps"]>[number];
 /** Takes away what appends of the log expect of their runs, as long as the test lasts. */
 export function expectNothing({ log }: EventBus): void {
   const prototype = Object.getPrototypeOf(log) as EventBus["log"];
+  // oxlint-disable-next-line typescript/unbound-method -- it is called with the one it is of
   const { append } = prototype;
   const spy = vi.spyOn(prototype, "append");
   spy.mockImplementation(function (this: EventBus["log"], { expected: _, ...entry }, options) {
