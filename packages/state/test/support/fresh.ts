@@ -22,7 +22,7 @@ export async function freshFolder(): Promise<string> {
 }
 
 /** An empty database, closed after the test: one rocksdb engine a test file, and in it a fresh namespace. */
-export async function freshDatabase(options: DatabaseOptions = {}): Promise<Database> {
+async function freshDatabase(options: DatabaseOptions = {}): Promise<Database> {
   engineFolder ??= freshFolder();
   const url = `rocksdb://${await engineFolder}/engine`;
   const db = await openDatabase({ url, ...freshNames(), ...options });
