@@ -55,7 +55,7 @@ export interface NewRow {
 }
 
 export interface AppendOptions {
-  /** Takes the entry back as long as it was not sent; afterwards it is too late. */
+  /** Takes the entry back, unless it is being committed: then it is too late, or if that fails it is not tried again. */
   signal?: AbortSignal;
   /**
    * What becomes of an entry whose events are in the log already, by their ids: it was appended before, so it is answered
@@ -161,6 +161,7 @@ export class Log {
       bytes: bytesOf(drafts, [...guards, ...known], knownRows),
       omitsKnown: onKnown === "omit",
       deadline: this.#now() + this.#options.timeout,
+      isTakenBack: () => signal?.aborted ?? false,
       resolve,
       reject,
     };
@@ -250,7 +251,7 @@ export class Log {
   async #commit(entries: readonly Pending[]): Promise<void> {
     for (let attempt = 0; ; attempt++) {
       await this.#pause();
-      entries = this.#withoutLate(entries);
+      entries = withoutTakenBack(this.#withoutLate(entries));
       if (entries.length === 0) return this.#giveUpTurn();
       let batch: Batch | undefined;
       try {
@@ -531,6 +532,13 @@ function newProducer(): RecordId {
   return new RecordId("producer", randomUUID());
 }
 
+function withoutTakenBack(entries: readonly Pending[]): readonly Pending[] {
+  const isTakenBack = (entry: Pending) => entry.isTakenBack();
+  if (!entries.some(isTakenBack)) return entries;
+  refuse(entries.filter(isTakenBack), cancelledError());
+  return entries.filter((entry) => !isTakenBack(entry));
+}
+
 function refuse(entries: readonly Pending[], error: unknown): [] {
   for (const { reject } of entries) reject(error);
   return [];
@@ -575,6 +583,6 @@ function overloadedError(waiting: number): EventBusError {
 function cancelledError(): EventBusError {
   return new EventBusError({
     code: "event_bus.cancelled",
-    message: "the append was taken back before it was sent",
+    message: "the append was taken back before it was committed",
   });
 }

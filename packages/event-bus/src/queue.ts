@@ -28,6 +28,8 @@ export interface Pending {
   omitsKnown: boolean;
   /** Milliseconds on the clock. */
   deadline: number;
+  /** Whether who appends it does not want it any more. */
+  isTakenBack: () => boolean;
   resolve: (placed: Placed[]) => void;
   reject: (error: unknown) => void;
 }

@@ -935,6 +935,24 @@ test("a clock that is ahead does not make events of the future", async () => {
 });
 
 describe("an abort", () => {
+  test("is not tried again after another of its commit has failed", async () => {
+    const { db, bus } = await freshBus();
+    await bus.publish(told("first"));
+    const abort = new AbortController();
+    const failing = failureOf(() => bus.log.append({ events: [told("bad")], guards: [surql`NONE`] })).then(
+      () => abort.abort(),
+    );
+    const others = Array.from({ length: 20 }, (_, i) =>
+      bus.log.append({ events: [told(i)], guards: [surql`NONE`] }, { signal: abort.signal }),
+    );
+    const good = bus.log.append({ events: [told("good")] });
+    await failing;
+    const codes = await Promise.all(others.map((other) => failureOf(() => other).then(({ code }) => code)));
+    expect(codes.filter((code) => code === "event_bus.cancelled").length).toBeGreaterThan(10);
+    await good;
+    expect((await storedIn(db)).map(dataOf)).toEqual(["first", "good"]);
+  });
+
   test("takes back what was not sent yet, and only that", async () => {
     const db = await freshDatabase();
     const gate = gateOf(db);
