@@ -533,10 +533,10 @@ function newProducer(): RecordId {
 }
 
 function withoutTakenBack(entries: readonly Pending[]): readonly Pending[] {
-  const isTakenBack = (entry: Pending) => entry.isTakenBack();
-  if (!entries.some(isTakenBack)) return entries;
-  refuse(entries.filter(isTakenBack), cancelledError());
-  return entries.filter((entry) => !isTakenBack(entry));
+  const back = entries.filter((entry) => entry.isTakenBack());
+  if (back.length === 0) return entries;
+  refuse(back, cancelledError());
+  return entries.filter((entry) => !back.includes(entry));
 }
 
 function refuse(entries: readonly Pending[], error: unknown): [] {

@@ -5,8 +5,9 @@
 //     is parked, however it does that.
 // K4. What limits a run is asked in that transaction too, so no limit is ever exceeded.
 
+import { setMaxListeners } from "node:events";
 import type { Statement } from "@sentient/db-pool";
-import { EventBusError } from "@sentient/event-bus";
+import { EventBusError, type Entry } from "@sentient/event-bus";
 import { Name, WorkerId, Version, type ParkReason, type Token } from "@sentient/schema";
 import { z } from "zod";
 import { findCandidates, lanesOf } from "./candidates.ts";
@@ -82,22 +83,33 @@ interface Try {
   flow: Flow;
   /** Limits that others have filled since. */
   full: Set<string>;
+  /**
+   * Aborted when one of them was somebody else's already: the others are looked at again before they are tried, as each that
+   * fails costs a transaction, and who wants the same wants them all.
+   */
+  moved: AbortController;
 }
 
 async function claimThese(
   runs: readonly string[],
-  wish: Omit<Try, "read" | "steps">,
+  wish: Omit<Try, "read" | "steps" | "moved">,
   context: Context,
 ): Promise<Lease[]> {
-  const { rows, steps } = await context.db.query(queries.readChosen(runs));
-  const tries = rows
-    .map((row, i) => ({ ...wish, read: readRun(row), steps: steps[i]! }))
-    .filter(({ read }) => isOpen(read.run, wish.asOf) && !isFull(read.run, wish))
-    .map((each) => claimOne(each, context));
-  const results = await Promise.allSettled(tries);
-  const leases = results.flatMap((result) => (result.status === "fulfilled" ? (result.value ?? []) : []));
-  const failed = results.find((result) => result.status === "rejected");
-  if (failed && leases.length === 0) throw failed.reason;
+  const leases: Lease[] = [];
+  for (let rest = runs; rest.length > 0;) {
+    const { rows, steps } = await context.db.query(queries.readChosen(rest));
+    const moved = new AbortController();
+    setMaxListeners(0, moved.signal);
+    const tries = rows
+      .map((row, i) => ({ ...wish, read: readRun(row), steps: steps[i]!, moved }))
+      .filter(({ read }) => isOpen(read.run, wish.asOf) && !isFull(read.run, wish));
+    const results = await Promise.allSettled(tries.map((each) => claimOne(each, context)));
+    leases.push(...results.flatMap((each) => (each.status === "fulfilled" ? (each.value ?? []) : [])));
+    const isLeftOver = (_: unknown, i: number) => isTakenBack((results[i] as { reason?: unknown }).reason);
+    const failed = results.find((each) => each.status === "rejected" && !isTakenBack(each.reason));
+    if (failed && leases.length === 0) throw (failed as PromiseRejectedResult).reason;
+    rest = failed ? [] : tries.filter(isLeftOver).map(({ read }) => read.run.id);
+  }
   return leases;
 }
 
@@ -144,7 +156,7 @@ type Event = Decision["events"][number]["event"];
 
 /** K1. */
 async function grant(
-  { read, steps, wanted, flow, full }: Try,
+  { read, steps, wanted, flow, full, moved }: Try,
   attempt: number,
   { bus, time }: Context,
 ): Promise<Lease | undefined> {
@@ -165,7 +177,7 @@ async function grant(
   );
   let claimed: Run | undefined;
   try {
-    const [placed] = await bus.log.append({
+    const entry: Entry = {
       events: [tell(run, started(new Date(0)))],
       guards: guards.map(({ guard }) => guard),
       statements: (_, placedAt) => {
@@ -184,10 +196,14 @@ async function grant(
           ...slots.map((key) => queries.takeSlot(key, run.id, token, at)),
         ];
       },
-    });
+    };
+    const [placed] = await bus.log.append(entry, { signal: moved.signal });
     return new Lease(claimed as RunOf<"running">, first, placed!.n!);
   } catch (error) {
-    if (isStale(error)) return undefined;
+    if (isStale(error)) {
+      moved.abort();
+      return undefined;
+    }
     if (!isGuardFailed(error)) throw error;
     const failed = guards[error.details?.guard as number];
     if (failed) full.add(failed.key);
@@ -248,6 +264,10 @@ function guardsOf({ key, max, rate }: Limited, run: Run, now: Date | null): Stat
 /** What it was claimed by has to be so still when the claim is committed. */
 function saidOf({ concurrency = 0, rate }: Partial<FlowLimitRow> = {}): LimitSaid {
   return [concurrency, rate?.count ?? 0, rate?.per ?? 0];
+}
+
+function isTakenBack(error: unknown): boolean {
+  return error instanceof EventBusError && error.code === "event_bus.cancelled";
 }
 
 function isGuardFailed(error: unknown): error is EventBusError {

@@ -101,6 +101,24 @@ describe("a claim", () => {
 
   test("of many at once never gives one run to two", () => expectOneEach(60));
 
+  test("costs few transactions though others have taken what it found", async () => {
+    const { state, bus, db } = await freshState();
+    const others = await Promise.all(range(2).map(async () => (await stateOn(db)).state));
+    const ids = await Promise.all(range(60).map(() => started(state)));
+    const transaction = vi.spyOn(db, "transaction");
+    const claims = await Promise.all(
+      [state, ...others].map((each, i) => claimed(each, `w${i}`, { max: 60, lease: 600_000 })),
+    );
+    expect(
+      claims
+        .flat()
+        .map(({ run }) => run.id)
+        .toSorted(),
+    ).toEqual(ids.toSorted());
+    expect(transaction.mock.calls.length).toBeLessThan(40);
+    expect((await bus.history({ limit: 1_000 })).events).toHaveLength(120);
+  });
+
   test("control: without the revision it does", async () => {
     const spy = vi
       .spyOn(claimQueries, "claimRun")
