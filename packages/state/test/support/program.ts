@@ -27,7 +27,7 @@ export interface Stage {
 /** Short, as nobody else claims while it is held. */
 const LEASE_MS = 200;
 
-export const runsOf = (name: string): Record<"parent" | "child" | "undone", string> => ({
+const runsOf = (name: string): Record<"parent" | "child" | "undone", string> => ({
   parent: `${name}-parent`,
   child: `${name}-child`,
   undone: `${name}-undone`,
