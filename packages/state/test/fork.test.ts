@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 import { createState, type ForkOptions } from "../src/index.ts";
 import { freshState, type Fresh } from "./support/fresh.ts";
 import { claimed, done, parent, problem } from "./support/histories.ts";
+import { withAppend } from "./support/runs.ts";
 
 const keysOf = async ({ state }: Fresh, run: string) => new Set((await state.journal(run)).keys());
 
@@ -282,9 +283,7 @@ describe("a fork", () => {
           options,
         );
       };
-      const bus = new Proxy(fresh.bus, {
-        get: (target, key) => (key === "log" ? { append } : (Reflect.get(target, key, target) as unknown)),
-      });
+      const bus = withAppend(fresh.bus, append);
       return createState(fresh.db, bus).fork(id);
     };
     await expect(forkWhile(true)).rejects.toMatchObject({ code: "state.details_removed" });

@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 import { createState, type Lease } from "../src/index.ts";
 import { freshState, stateOn, type Fresh } from "./support/fresh.ts";
 import { claimed, runThatIs, serves } from "./support/histories.ts";
+import { withAppend } from "./support/runs.ts";
 
 /** Many races of a restore against something else; each in a run of its own, from another process. */
 async function race(
@@ -115,9 +116,7 @@ describe("a race of a restore", () => {
         options,
       );
     };
-    const bus = new Proxy(fresh.bus, {
-      get: (target, key) => (key === "log" ? { append } : (Reflect.get(target, key, target) as unknown)),
-    });
+    const bus = withAppend(fresh.bus, append);
     const careless = createState(fresh.db, bus);
     await sabotage("restore without the revision", async () => {
       await careless.restore(id, { checkpoint: "fetched" });

@@ -88,3 +88,14 @@ export async function eventsOf(bus: EventBus, run: string): Promise<Event[]> {
 export async function storyOf(bus: EventBus, run: string): Promise<string[]> {
   return (await eventsOf(bus, run)).map(({ type }) => type);
 }
+
+/** The same bus, whose log appends in another way. */
+export function withAppend(bus: EventBus, append: EventBus["log"]["append"]): EventBus {
+  return new Proxy(bus, {
+    get(target, key) {
+      if (key === "log") return { append };
+      const value: unknown = Reflect.get(target, key, target);
+      return typeof value === "function" ? (value.bind(target) as unknown) : value;
+    },
+  });
+}
