@@ -27,7 +27,7 @@ beforeAll(async () => {
   await run("npm", ["install", "--prefer-offline", "--no-audit", "--no-fund", ...patience, ...tarballs], {
     cwd: folder,
   });
-}, 180_000);
+}, 420_000);
 
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
