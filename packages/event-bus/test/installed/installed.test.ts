@@ -9,24 +9,31 @@ import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
 
 const run = promisify(execFile);
+const NAMES = ["db-pool", "schema", "event-bus"];
 let folder: string;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "sentient-event-bus-installed-"));
-  for (const name of ["db-pool", "schema", "event-bus"]) {
+  for (const name of NAMES) {
     const cwd = fileURLToPath(new URL(`../../../${name}`, import.meta.url));
     await run("pnpm", ["pack", "--pack-destination", folder], { cwd });
   }
-  const tarballs = (await readdir(folder)).filter((file) => file.endsWith(".tgz")).map((file) => `./${file}`);
+  // Each stands in for what the registry would be asked for, also where one asks for another.
+  const files = await readdir(folder);
+  const packed = Object.fromEntries(
+    NAMES.map((name) => [
+      `@sentient/${name}`,
+      `file:./${files.find((file) => file.startsWith(`sentient-${name}-`))}`,
+    ]),
+  );
+  const overrides = Object.fromEntries(Object.keys(packed).map((name) => [name, `$${name}`]));
   await writeFile(
     join(folder, "package.json"),
-    JSON.stringify({ name: "stranger", private: true, type: "module" }),
+    JSON.stringify({ name: "stranger", private: true, type: "module", dependencies: packed, overrides }),
   );
   // A download that stalls is tried again long before the hook gives up.
   const patience = ["--fetch-timeout=20000", "--fetch-retries=5", "--fetch-retry-mintimeout=1000"];
-  await run("npm", ["install", "--prefer-offline", "--no-audit", "--no-fund", ...patience, ...tarballs], {
-    cwd: folder,
-  });
+  await run("npm", ["install", "--prefer-offline", "--no-audit", "--no-fund", ...patience], { cwd: folder });
 }, 420_000);
 
 afterAll(() => rm(folder, { recursive: true, force: true }));
