@@ -25,8 +25,8 @@ export interface Run {
   history: string;
   signal: AbortSignal | undefined;
   onProgress: ((progress: MigrationProgress) => void) | undefined;
-  /** The numbers of the migrations that this run has tried to bring to their end. */
-  tried: Set<number>;
+  /** The tokens of the locks it has held: what was applied under one of them it has applied, whether it was told or not. */
+  tokens: Set<number>;
 }
 
 /** @throws `schema.migration_failed`, `schema.lock_lost`, `schema.cancelled` */
@@ -46,7 +46,7 @@ async function apply(run: Run, lock: Lock, step: Pending): Promise<void> {
     requireNotCancelled(run.signal);
     lock.requireHeld();
     const { total } = part;
-    if (part.done === total) run.tried.add(number);
+    run.tokens.add(lock.token);
     await commit(run, lock, migration, part, done);
     done = part.done;
     run.onProgress?.({ state: done === total ? "applied" : "under_way", number, name, done, total });
@@ -76,7 +76,7 @@ async function commit(
   part: Part,
   done: number,
 ): Promise<void> {
-  const [begin, end] = recordOf(history, migration, part, done);
+  const [begin, end] = recordOf({ history, migration, part, before: done, token: lock.token });
   const before: Statement[] = [lock.fence, begin];
   try {
     await db.transaction([...before, ...part.statements, end], NO_TIMEOUT);

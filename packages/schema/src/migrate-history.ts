@@ -35,6 +35,8 @@ export interface MigrationRecord {
   cursor?: RecordId;
   started_at: Date;
   applied_at?: Date;
+  /** The token of the lock under which it was applied. */
+  applied_by?: number;
   /** From its start to its end, whoever was away between. */
   took?: Duration;
 }
@@ -65,6 +67,7 @@ export const HISTORY_TABLE: readonly Statement[] = [
   surql`DEFINE FIELD IF NOT EXISTS cursor ON schema_migration TYPE option<record>`,
   surql`DEFINE FIELD IF NOT EXISTS started_at ON schema_migration TYPE datetime DEFAULT time::now()`,
   surql`DEFINE FIELD IF NOT EXISTS applied_at ON schema_migration TYPE option<datetime>`,
+  surql`DEFINE FIELD IF NOT EXISTS applied_by ON schema_migration TYPE option<int>`,
   surql`DEFINE FIELD IF NOT EXISTS took ON schema_migration TYPE option<duration>`,
 ];
 
@@ -109,13 +112,23 @@ export function pendingOf(migrations: readonly Migration[], records: readonly Mi
 /** What is thrown where somebody else has taken the migration on. */
 export const MOVED_ON = "schema.lock_lost";
 
+/** A part that is to be recorded; `before` is how far the migration was, `token` that of the lock. */
+export interface Recording {
+  history: string;
+  migration: Migration;
+  part: Part;
+  before: number;
+  token: number;
+}
+
 /** H1: what stands before and after the statements of a part, in its transaction. */
-export function recordOf(
-  history: string,
-  migration: Migration,
-  { done, total, cursor }: Part,
-  before: number,
-): [begin: Statement, end: Statement] {
+export function recordOf({
+  history,
+  migration,
+  part: { done, total, cursor },
+  before,
+  token,
+}: Recording): [begin: Statement, end: Statement] {
   const { number, name } = migration;
   const id = new RecordId("schema_migration", [history, number]);
   const applied = done === total;
@@ -124,7 +137,7 @@ export function recordOf(
   // The clock of the database may have been put back since.
   const changes = applied
     ? surql`UPDATE ONLY ${id} SET state = "applied", checksum = ${checksum}, done = ${done}, cursor = NONE,
-        applied_at = time::now(), took = IF started_at < time::now() { time::now() - started_at } ELSE { 0ns }
+        applied_at = time::now(), applied_by = ${token}, took = IF started_at < time::now() { time::now() - started_at } ELSE { 0ns }
         WHERE state = "under_way" AND done = ${before} RETURN VALUE number`
     : surql`UPDATE ONLY ${id} SET checksum = ${checksum}, done = ${done}, cursor = ${cursor}
         WHERE state = "under_way" AND done = ${before} RETURN VALUE number`;

@@ -28,6 +28,8 @@ export interface LockOptions {
 export interface Lock extends AsyncDisposable {
   /** L2: to stand first in each transaction. */
   readonly fence: Statement;
+  /** Of this taking of the lock, and of no other. */
+  readonly token: number;
   /** @throws `schema.lock_lost` once it is known to be lost; the fence finds out in any case */
   requireHeld(): void;
 }
@@ -164,6 +166,7 @@ function keep(db: Queries, token: number, { clock, lease }: LockOptions): Lock {
   const renewing = keepRenewing();
   return {
     fence: fence(token),
+    token,
     requireHeld() {
       if (lost) throw lockLost();
     },

@@ -100,7 +100,7 @@ export async function migrate(db: Queries, options: MigrateOptions): Promise<Mig
   requireHistory(history);
   requireTarget(to, migrations.length);
   const { signal, onProgress } = options;
-  const run: Run = { db, history, signal, onProgress, tried: new Set() };
+  const run: Run = { db, history, signal, onProgress, tokens: new Set() };
   let records = await readHistory(db, history);
   let notes: string[] = [];
   const due = dueOf(migrations, records, to);
@@ -112,7 +112,10 @@ export async function migrate(db: Queries, options: MigrateOptions): Promise<Mig
     records = await readHistory(db, history);
   }
   const applied = appliedOf(migrations, records);
-  const ours = applied.filter(({ number }) => run.tried.has(number));
+  const mine = new Set(
+    records.filter((each) => run.tokens.has(each.applied_by ?? 0)).map((each) => each.number),
+  );
+  const ours = applied.filter(({ number }) => mine.has(number));
   const pending = pendingOf(migrations, records).map(toPublic);
   return { applied: ours, already: applied.length - ours.length, pending, notes };
 }

@@ -83,6 +83,6 @@ interface Definition {
 function rowsOf(table: string): Statement {
   if (table === "schema_lock") return surql`SELECT VALUE id FROM schema_lock`;
   if (table === "schema_migration")
-    return surql`SELECT * OMIT started_at, applied_at, took FROM schema_migration`;
+    return surql`SELECT * OMIT started_at, applied_at, applied_by, took FROM schema_migration`;
   return surql`SELECT * FROM ${ident(table)}`;
 }
