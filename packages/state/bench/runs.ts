@@ -5,7 +5,8 @@ import { spawnChild, type BenchRow, type Child } from "@sentient/testkit";
 import { engineIn, inFlight, rowOf, stateOf, stateIn, type Goal } from "./support.ts";
 import { churn } from "./churn.ts";
 
-const ROUNDS = 5;
+const ROUNDS = 3;
+const PATIENCE_MS = 120_000;
 const SECONDS = 2;
 const CLAIMS: Goal = { text: "≥ 2,000/s", met: ({ median }) => median >= 2_000 };
 const CONFLICTS: Goal = { text: "≤ 0.3 a claim", met: ({ median }) => median <= 0.3 };
@@ -54,7 +55,10 @@ async function claims(): Promise<BenchRow[]> {
     const children = started(engine, 8, { what: "claim", rounds: 0, seconds: 0, begin });
     const ends = await Promise.all(
       children.map((child) =>
-        child.message<{ end: number; claimed: number; tried: number }>(({ end }) => end !== undefined),
+        child.message<{ end: number; claimed: number; tried: number }>(
+          ({ end }) => end !== undefined,
+          PATIENCE_MS,
+        ),
       ),
     );
     await Promise.all(children.map((child) => child.kill()));
@@ -77,7 +81,9 @@ function started({ url, token }: { url: string; token: string }, processes: numb
 
 async function sum(children: Child[], field: string): Promise<number> {
   const said = await Promise.all(
-    children.map((child) => child.message<Record<string, number>>((message) => message[field] !== undefined)),
+    children.map((child) =>
+      child.message<Record<string, number>>((message) => message[field] !== undefined, PATIENCE_MS),
+    ),
   );
   return said.reduce((total, message) => total + message[field]!, 0);
 }
