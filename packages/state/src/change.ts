@@ -14,8 +14,8 @@ import {
 import { z } from "zod";
 import { readAnswerSchema } from "./answer-schema.ts";
 import { StateError } from "./errors.ts";
+import { JsonValue } from "./json-value.ts";
 
-const Value = z.unknown() as unknown as z.ZodType<Json, Json>;
 const By = z.string().min(1).max(256);
 const Reason = z.string().max(1024).optional();
 
@@ -30,7 +30,7 @@ const step = {
 
 /** What is to be remembered of a step. */
 const StepChange = z.discriminatedUnion("status", [
-  z.strictObject({ ...step, status: z.literal("completed"), result: Value.default(null) }),
+  z.strictObject({ ...step, status: z.literal("completed"), result: JsonValue.default(null) }),
   z.strictObject({ ...step, status: z.literal("failed"), error: Failure }),
   z.strictObject({ ...step, status: z.literal("started") }),
   z.strictObject({ ...step, status: z.literal("retrying"), error: Failure, retryAt: z.date() }),
@@ -42,12 +42,12 @@ const Ask = z.strictObject({
   key: StepKey,
   text: z.string().min(1).max(16_384),
   /** JSON Schema of the answer. */
-  schema: Value.optional(),
+  schema: JsonValue.optional(),
   assignee: z.string().max(256).optional(),
   /** Nobody can answer after it; a run that waits for the answer goes on then. */
   deadline: z.date().optional(),
   /** For the worker, which takes it where it finds that the deadline has passed, and says that the question `expires`. */
-  onTimeout: Value.optional(),
+  onTimeout: JsonValue.optional(),
 });
 export type Ask = z.input<typeof Ask>;
 
@@ -62,7 +62,7 @@ export const OwnEventType = z
 /** What becomes of the run. */
 const End = z.union([
   z.strictObject({ wait: z.array(Wait).min(1).max(1_000) }),
-  z.strictObject({ complete: Value }),
+  z.strictObject({ complete: JsonValue }),
   z.strictObject({ fail: Failure }),
   z.strictObject({ cancel: z.strictObject({ reason: Reason }) }),
   z.strictObject({ pause: z.strictObject({ by: By, reason: Reason }) }),
@@ -78,8 +78,8 @@ const End = z.union([
 export const Change = z.strictObject({
   steps: z.array(StepChange).max(500).optional(),
   /** All of the run's state as it is from now on; what is kept is the difference. */
-  state: Value.optional(),
-  checkpoint: z.strictObject({ name: Name, metadata: Value.optional() }).optional(),
+  state: JsonValue.optional(),
+  checkpoint: z.strictObject({ name: Name, metadata: JsonValue.optional() }).optional(),
   /** Signals that a step takes. */
   takes: z
     .array(z.strictObject({ n: z.int().min(1), key: StepKey }))
@@ -97,7 +97,7 @@ export const Change = z.strictObject({
     .array(
       z.strictObject({
         type: OwnEventType,
-        data: Value.optional(),
+        data: JsonValue.optional(),
         eventId: z.string().optional(),
         source: z.string().optional(),
         target: z.string().optional(),

@@ -106,7 +106,14 @@ export const readChosen = (runs: readonly string[]) => surql<Chosen>`{
 }`;
 
 /** What a limit says, as it can be compared: how many at once, and how many in how long; 0 for no limit. */
-export type LimitSaid = [concurrency: number, count: number, per: number];
+type LimitSaid = [concurrency: number, count: number, per: number];
+
+export function limitSaid({
+  concurrency = 0,
+  rate,
+}: Partial<Pick<FlowLimitRow, "concurrency" | "rate">> = {}): LimitSaid {
+  return [concurrency, rate?.count ?? 0, rate?.per ?? 0];
+}
 
 interface Claim {
   run: string;

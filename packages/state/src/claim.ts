@@ -16,7 +16,7 @@ import { isStale } from "./commit.ts";
 import { checked } from "./errors.ts";
 import { Lease, LEASE_MS } from "./lease.ts";
 import * as queries from "./claim-queries.ts";
-import type { FlowLimitRow, LimitSaid } from "./claim-queries.ts";
+import type { FlowLimitRow } from "./claim-queries.ts";
 import { giveSlots, requireDue } from "./queries.ts";
 import { apply, type RunEvent } from "./run-machine.ts";
 import { readRun, rowOf, type ReadRun, type Run, type RunOf } from "./run.ts";
@@ -193,8 +193,8 @@ async function grant(
             run: run.id,
             revision: run.revision,
             row: rowOf(claimed, first),
-            queueLimit: saidOf(flow.get(`queue:${run.queue}`)),
-            agentLimit: saidOf(flow.get(`agent:${run.name}`)),
+            queueLimit: queries.limitSaid(flow.get(`queue:${run.queue}`)),
+            agentLimit: queries.limitSaid(flow.get(`agent:${run.name}`)),
             now,
           }),
           ...(given.length > 0 ? [giveSlots(given, run.id)] : []),
@@ -264,11 +264,6 @@ function guardsOf({ key, max, rate }: Limited, run: Run, now: Date | null): Stat
     ...(max === undefined ? [] : [queries.hasRoom(key, run.id, max)]),
     ...(rate ? [queries.takeStart(key, rate, now)] : []),
   ];
-}
-
-/** What it was claimed by has to be so still when the claim is committed. */
-function saidOf({ concurrency = 0, rate }: Partial<FlowLimitRow> = {}): LimitSaid {
-  return [concurrency, rate?.count ?? 0, rate?.per ?? 0];
 }
 
 function isTakenBack(error: unknown): boolean {

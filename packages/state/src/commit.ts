@@ -1,5 +1,5 @@
 // Commit. Owns: the one way in which a worker changes the run it holds.
-// Does not own: getting hold of it (claim.ts), and what others ask of it (control.ts, mailbox.ts).
+// Does not own: getting hold of it (claim.ts), and what others ask of it (control.ts, signals.ts, questions.ts).
 // C1. A change is committed whole, with the events that tell of it, or not at all.
 // C2. Fence: nothing of a worker is committed once its lease was given to another. Whoever gets the lease tells an event of the
 //     run, so the number of the run's next event is the fence, and costs nothing: a zombie's is taken. That number is known

@@ -7,7 +7,7 @@
 import { Name, type FlowLimit } from "@sentient/schema";
 import { z } from "zod";
 import type { Context } from "./changing.ts";
-import { startsLeft } from "./claim-queries.ts";
+import { limitSaid, startsLeft } from "./claim-queries.ts";
 import { checked, notFoundError } from "./errors.ts";
 import * as queries from "./flow-queries.ts";
 import { retried } from "./retried.ts";
@@ -72,12 +72,12 @@ export class Limits {
     const { bus, time } = this.#context;
     return retried(`the limit ${key}`, async () => {
       const [before] = await this.#read([name]);
-      if (before && JSON.stringify(saidOf(before)) === JSON.stringify(saidOf(wanted))) return before;
+      if (before && JSON.stringify(limitSaid(before)) === JSON.stringify(limitSaid(wanted))) return before;
       await bus.log.append({
         events: [{ type: "limit.changed", data: { key, ...wanted } }],
         statements: (_, placedAt) => {
           const row: Omit<FlowLimit, "id"> = { ...wanted, updatedAt: time.of(placedAt) };
-          return [queries.saveLimit(key, row, before ? saidOf(before) : null, time.now)];
+          return [queries.saveLimit(key, row, before ? limitSaid(before) : null, time.now)];
         },
       });
       return this.get(key);
@@ -128,8 +128,4 @@ export class Limits {
       };
     });
   }
-}
-
-function saidOf({ concurrency = 0, rate }: LimitOptions): [number, number, number] {
-  return [concurrency, rate?.count ?? 0, rate?.per ?? 0];
 }

@@ -14,18 +14,9 @@ export interface StorageOptions {
 }
 
 /** Bytes. */
-export interface StorageUse {
+export interface StorageUse extends Omit<queries.StorageRow, "blobs"> {
   /** How many were counted. */
   runs: number;
-  input: number;
-  output: number;
-  steps: number;
-  state: number;
-  checkpoints: number;
-  signals: number;
-  questions: number;
-  chunks: number;
-  events: number;
   /** What is too large for a row: that nobody else refers to, and that other runs refer to as well. */
   blobs: { own: number; shared: number };
   total: number;
