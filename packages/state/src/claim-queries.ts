@@ -106,7 +106,7 @@ export const readChosen = (runs: readonly string[]) => surql<Chosen>`{
 }`;
 
 /** What a limit says, as it can be compared: how many at once, and how many in how long; 0 for no limit. */
-type LimitSaid = [concurrency: number, count: number, per: number];
+export type LimitSaid = [concurrency: number, count: number, per: number];
 
 export function limitSaid({
   concurrency = 0,
