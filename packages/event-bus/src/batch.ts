@@ -103,7 +103,10 @@ export class Batch {
   }
 
   #add({ guards, statements }: Pending, index: number): void {
-    guards.forEach((guard, i) => this.#push(queries.holds(guard), index, i));
+    const before = this.entries[index - 1]?.guards ?? [];
+    guards.forEach((guard, i) => {
+      if (!before.includes(guard)) this.#push(queries.holds(guard), index, i);
+    });
     for (const statement of statements(this.placed[index]!, this.place.at))
       this.#push(statement, index, undefined);
   }

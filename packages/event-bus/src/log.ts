@@ -34,7 +34,8 @@ export interface Entry {
   events?: readonly NewEvent[];
   /**
    * Conditions: a statement each, which must answer something and throw nothing. One that others may invalidate meanwhile
-   * has to write the row it looks at: SurrealDB isolates by snapshot, and a row that was only read is not watched.
+   * has to write the row it looks at: SurrealDB isolates by snapshot, and a row that was only read is not watched. One that
+   * entries share which come one after the other, being the same object, is asked once for all of them.
    */
   guards?: readonly Statement[];
   /**
@@ -363,12 +364,14 @@ export class Log {
 
   /** Where it has lost too often. @returns whether it is this process's turn, or it needs none */
   async #takeTurn(entries: readonly Pending[]): Promise<boolean> {
-    if (!this.#contention.isStarving || !hasEvents(entries)) return true;
-    const taking = queries.takeTurn(this.#producer, this.#contention.turn);
-    const position = await this.#db.query(taking, this.#timeFor(entries));
-    this.#hasTurn = position !== undefined;
+    if (!this.#contention.needsTurn || !hasEvents(entries)) return true;
+    const unknown = this.#runs.unknown(runsOf(entries));
+    const taking = queries.takeTurn(this.#producer, this.#contention.turn, unknown);
+    const asked = this.#now();
+    const view = await this.#db.query(taking, this.#timeFor(entries));
+    this.#hasTurn = view !== undefined;
     this.#contention.asked(this.#hasTurn);
-    if (position !== this.#end.position) this.#isCurrent = false;
+    if (view) this.#learn(unknown, view, asked);
     return this.#hasTurn;
   }
 
@@ -484,8 +487,12 @@ export class Log {
 
   async #look(runs: readonly string[], time: CallOptions): Promise<void> {
     const asked = this.#now();
+    this.#learn(runs, await this.#db.query(queries.readView(runs), time), asked);
+  }
+
+  /** @param asked when, on the clock */
+  #learn(runs: readonly string[], { head, floor, now, lastOfRuns }: queries.View, asked: number): void {
     const { position: known } = this.#end;
-    const { head, floor, now, lastOfRuns } = await this.#db.query(queries.readView(runs), time);
     if (!head) throw notMigratedError();
     if (head.position < known) throw damagedError(head.position + 1, `it ended at ${known} before`);
     if (floor) this.#runs.forgetBefore(floor.position);

@@ -103,18 +103,29 @@ const lastOfRun = surql<LastOfRun | undefined>`{
 
 const END = eventId(Number.MAX_SAFE_INTEGER);
 
+/** So many events are read sooner than the last of them is looked for. */
+const SHORT = 16;
+
 export interface View extends Ends {
   lastOfRuns: (LastOfRun | undefined)[];
 }
 
 /** The ends of the log and where `runs` stand; of a run whose events were all trimmed that is what trimming has left. */
-export const readView = (runs: readonly string[]) => surql<View>`{
-  LET $upTo = ${END};
-  RETURN {
-    ${ends},
-    lastOfRuns: ${runs}.map(|$run| ${lastOfRun} ?? (SELECT n, hash FROM ONLY type::record("run_tail", $run)))
-  };
-}`;
+export const readView = (runs: readonly string[]) => surql<View>`${view(runs)}`;
+
+function view(runs: readonly string[]): Statement<View> {
+  return surql<View>`{
+    LET $upTo = ${END};
+    {
+      ${ends},
+      lastOfRuns: ${runs}.map(|$run| {
+        LET $some = (SELECT n, hash FROM event WHERE run = $run LIMIT ${SHORT});
+        (IF array::len($some) < ${SHORT} { array::last($some) } ELSE { ${lastOfRun} })
+          ?? (SELECT n, hash FROM ONLY type::record("run_tail", $run))
+      })
+    }
+  }`;
+}
 
 // reading
 
@@ -271,10 +282,12 @@ export const removeProducer = (producer: RecordId) => surql`DELETE ${producer} R
 
 // turns
 
-/** For so many milliseconds nobody else may append. Answers with the last position, or nothing while it is another's turn. */
-export const takeTurn = (producer: RecordId, ms: number) => surql<number | undefined>`
-  UPDATE ONLY ${HEAD} SET turn = { by: ${producer.id}, until: time::now() + ${new Duration(`${ms}ms`)} }
-  WHERE ${isFree(producer)} RETURN VALUE position`;
+/** For so many milliseconds nobody else may append. Answers with what is to be known for it, or nothing while it is another's turn. */
+export const takeTurn = (producer: RecordId, ms: number, runs: readonly string[]) => surql<View | undefined>`{
+  LET $turn = (UPDATE ONLY ${HEAD} SET turn = { by: ${producer.id}, until: time::now() + ${new Duration(`${ms}ms`)} }
+    WHERE ${isFree(producer)} RETURN VALUE position);
+  IF $turn = NONE { NONE } ELSE { ${view(runs)} }
+}`;
 
 export const giveUpTurn = (producer: RecordId) => surql`
   UPDATE ${HEAD} SET turn = NONE WHERE turn.by = ${producer.id} RETURN NONE`;

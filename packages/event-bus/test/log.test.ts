@@ -526,6 +526,17 @@ describe("statements", () => {
     await expectInOrder(db);
   });
 
+  test("a guard that several share is asked once for those that come one after the other", async () => {
+    const { db, bus } = await freshBus();
+    const shared = surql`(UPSERT ONLY asked:times SET count += 1).count <= 2`;
+    const append = (guards: NonNullable<Entry["guards"]>) => bus.log.append({ events: [told(0)], guards });
+    await append([shared]);
+    await Promise.all([append([shared]), append([shared]), append([surql`true`, shared])]);
+    expect(await db.query(surql`SELECT VALUE count FROM ONLY asked:times`)).toBe(2);
+    const refused = await Promise.allSettled([append([shared]), append([]), append([shared])]);
+    expect(refused.map(({ status }) => status)).toEqual(["rejected", "fulfilled", "rejected"]);
+  });
+
   test("can be told without events, and are guarded alike", async () => {
     const { db, bus } = await freshBus();
     expect(await bus.log.append({ statements: rawSurql("CREATE state:a; CREATE state:b") })).toEqual([]);
@@ -910,7 +921,7 @@ describe("a process that is far from the database", () => {
   test("appends, however fast another one is", () => requireItsTurn(30_000, () => sleep(systemClock, 30)));
 
   test("control: without turns it never does", async () => {
-    const starving = vi.spyOn(Contention.prototype, "isStarving", "get").mockReturnValue(false);
+    const starving = vi.spyOn(Contention.prototype, "needsTurn", "get").mockReturnValue(false);
     onTestFinished(() => starving.mockRestore());
     await sabotage("no turns", () => requireItsTurn(3_000, (appended) => appended()));
   });

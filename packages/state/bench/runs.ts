@@ -51,11 +51,10 @@ async function claims(): Promise<BenchRow[]> {
     await using engine = await engineIn(`claims-${round}`);
     await using ours = await stateOf(engine);
     await inFlight(256, 1_000, () => ours.state.start({ name: "extract" }));
-    const begin = Date.now() + 6_000;
-    const children = started(engine, 8, { what: "claim", rounds: 0, seconds: 0, begin });
+    const children = started(engine, 8, { what: "claim", rounds: 0, fleet: 8 });
     const ends = await Promise.all(
       children.map((child) =>
-        child.message<{ end: number; claimed: number; tried: number }>(
+        child.message<{ began: number; end: number; claimed: number; tried: number }>(
           ({ end }) => end !== undefined,
           PATIENCE_MS,
         ),
@@ -64,7 +63,8 @@ async function claims(): Promise<BenchRow[]> {
     await Promise.all(children.map((child) => child.kill()));
     const claimed = ends.reduce((total, each) => total + each.claimed, 0);
     const tried = ends.reduce((total, each) => total + each.tried, 0);
-    rates.push((claimed * 1_000) / (Math.max(...ends.map(({ end }) => end)) - begin));
+    const took = Math.max(...ends.map(({ end }) => end)) - Math.min(...ends.map(({ began }) => began));
+    rates.push((claimed * 1_000) / took);
     conflicts.push((tried - claimed) / claimed);
   }
   return [

@@ -1,19 +1,24 @@
 // Candidates. Owns: which runs a worker may want, and in which order.
 // N1. Higher priority first; of one priority what was begun before what was not, then what is there longest, whichever lane
 //     it stands in: no lane keeps another waiting.
-// N2. By chance among the first, so that several workers do not all want the same.
+// N2. Of the first those that are this worker's own (fleet.ts), by chance: several workers do not all want the same.
 // N3. What is kept back by a limit, or asks for what this worker cannot do, keeps nobody back who stands behind it.
 
 import type { Name } from "@sentient/schema";
 import type { Context } from "./changing.ts";
 import * as queries from "./claim-queries.ts";
-import type { Candidate, Look } from "./claim-queries.ts";
+import type { CandidateRow, Look } from "./claim-queries.ts";
+import type { Share } from "./fleet.ts";
 import { laneOf } from "./run.ts";
 
-// Random among the oldest, not the oldest: eight workers on one run spend their time in conflicts.
+// Among the oldest, not the oldest: eight workers on one run spend their time in conflicts.
 const WINDOW = 64;
-/** How many candidates a worker looks at for each run it wants. */
+/** How many candidates a worker looks at for each run it wants, where it does not know who else wants them. */
 const CHOICE = 8;
+/** The same for each of those who share them: what is behind their own is not theirs yet. */
+const CHOICE_EACH = 3;
+/** Of what it wants, the part it takes of others' at once. */
+const OTHERS = 1 / 4;
 const MOST_CANDIDATES = 1_000;
 /** Of each lane at least, if there are many. */
 const LEAST_OF_LANE = 16;
@@ -35,37 +40,71 @@ export interface Candidates {
   now: Date;
 }
 
+interface Lane {
+  id: string;
+  queue: Name;
+  name: Name;
+}
+
+interface Candidate extends CandidateRow, Omit<Lane, "id"> {
+  id: CandidateRow["id"];
+  isBegun: boolean;
+  /** Since when it may be claimed; of one that was begun, since when it is there. */
+  since: Date;
+}
+
 /** Every lane that it can serve. */
-export function lanesOf({ queues, serves }: Pick<Wanted, "queues" | "serves">): string[] {
+export function lanesOf({ queues, serves }: Pick<Wanted, "queues" | "serves">): Lane[] {
   return queues.flatMap((queue) =>
-    serves.flatMap(({ name, versions }) => versions.map((version) => laneOf({ queue, name, version }))),
+    serves.flatMap(({ name, versions }) =>
+      versions.map((version) => ({ id: laneOf({ queue, name, version }), queue, name })),
+    ),
   );
 }
 
-export async function findCandidates(wanted: Wanted, { db, time }: Context): Promise<Candidates> {
+export async function findCandidates(
+  wanted: Wanted,
+  share: Share,
+  { db, time }: Context,
+): Promise<Candidates> {
   const keys = [
     ...wanted.queues.map((queue) => `queue:${queue}`),
     ...new Set(wanted.serves.map(({ name }) => `agent:${name}`)),
   ];
-  const window = Math.min(MOST_CANDIDATES, Math.max(WINDOW, CHOICE * wanted.max));
+  const window = windowOf(wanted.max, share);
   const found: Candidate[] = [];
   const used = new Map<string, number>();
   let lanes = lanesOf(wanted);
   let start = 0;
   let limit = Math.min(window, Math.max(LEAST_OF_LANE, Math.ceil((4 * window) / lanes.length)));
   for (let page = 0; ; page++) {
-    const look = await db.query(queries.readCandidates(lanes, keys, { start, limit }, time.now));
-    const some = [...look.due, ...look.ready].flat();
+    const ids = lanes.map(({ id }) => id);
+    const look = await db.query(queries.readCandidates(ids, keys, { start, limit }, time.now));
+    const some = [look.due, look.ready].flatMap((byLane) =>
+      byLane.flatMap((rows, i) => rows.map((row) => candidateOf(row, lanes[i]!))),
+    );
     await learnUsed(used, some, look, db);
     found.push(...some.filter((run) => isFree(run, look, used, wanted)));
     lanes = lanes.filter((_, i) => Math.max(look.ready[i]!.length, look.due[i]!.length) === limit);
     if (found.length >= wanted.max || lanes.length === 0 || page === PAGES) {
-      const ids = withRoom(inTurn(found, window), look, used).map(({ id }) => id.id);
-      return { ids, limits: look.limits, now: look.now };
+      const first = inTurn(found, window, share);
+      const fitting = withRoom(ownFirst(first, share, wanted.max), look, used);
+      return { ids: fitting.map(({ id }) => id.id), limits: look.limits, now: look.now };
     }
     start += limit;
     limit = PAGE;
   }
+}
+
+function windowOf(max: number, { workers }: Share): number {
+  if (workers === 1) return Math.max(LEAST_OF_LANE, max);
+  return Math.min(MOST_CANDIDATES, Math.max(WINDOW, max * (workers ? CHOICE_EACH * workers : CHOICE)));
+}
+
+function candidateOf(row: CandidateRow, { queue, name }: Lane): Candidate {
+  const { startedAt, availableAt, createdAt } = row;
+  const since = startedAt ? createdAt : (availableAt ?? createdAt);
+  return { ...row, queue, name, isBegun: startedAt !== undefined, since };
 }
 
 async function learnUsed(
@@ -86,13 +125,14 @@ async function learnUsed(
 /** N3. Whether nothing known keeps it back. */
 function isFree(run: Candidate, look: Look, used: Map<string, number>, { capabilities }: Wanted): boolean {
   const isPaused = look.paused.some(({ id }) => id[0] === run.name);
-  const isEarly = run.dueAt !== undefined && run.dueAt > look.now;
+  const { dueAt } = run.seek;
+  const isEarly = dueAt !== undefined && dueAt > look.now;
   const isAble = capabilities === undefined || run.capabilities.every((each) => capabilities.includes(each));
   return !isPaused && !isEarly && isAble && fits(run, look, used);
 }
 
 function fits(run: Candidate, { limits, now }: Look, used: ReadonlyMap<string, number>): boolean {
-  const own = (key: string) => (run.slots?.includes(key) ? 1 : 0);
+  const own = (key: string) => (run.lease?.slots?.includes(key) ? 1 : 0);
   const isBelow = (key: string, max: number) => (used.get(key) ?? 0) - own(key) < max;
   if (!run.limits.every(({ key, max }) => isBelow(key, max))) return false;
   return limitsOf(run, limits).every((limit) => {
@@ -107,16 +147,31 @@ function limitsOf({ queue, name }: Candidate, limits: Look["limits"]): Look["lim
 }
 
 function rank(a: Candidate, b: Candidate): number {
-  return b.priority - a.priority || Number(b.begun) - Number(a.begun);
+  return b.priority - a.priority || Number(b.isBegun) - Number(a.isBegun);
 }
 
 /** N1, N2. */
-function inTurn(runs: readonly Candidate[], window: number): Candidate[] {
+function inTurn(runs: readonly Candidate[], window: number, { isOwn }: Share): Candidate[] {
   const first = runs.toSorted((a, b) => rank(a, b) || a.since.getTime() - b.since.getTime()).slice(0, window);
   return first
-    .map((run) => ({ run, lot: Math.random() }))
+    .map((run) => ({ run, lot: isOwn(run.id) ? Math.random() : 1 + Math.random() }))
     .sort((a, b) => rank(a.run, b.run) || a.lot - b.lot)
     .map(({ run }) => run);
+}
+
+/**
+ * N2. Those that come first whosever they are; of the last priority it comes to, its own. Of others' only some, and only if it
+ * has few: whose they are may be about to take them.
+ */
+function ownFirst(runs: readonly Candidate[], { isOwn }: Share, max: number): Candidate[] {
+  const last = runs[Math.min(max, runs.length) - 1];
+  const sides = Map.groupBy(runs, (run) => {
+    if (rank(run, last!) < 0) return "before";
+    return isOwn(run.id) ? "own" : "others";
+  });
+  const { before = [], own = [], others = [] } = Object.fromEntries(sides);
+  const hasFew = before.length + own.length < max * OTHERS;
+  return [...before, ...own, ...(hasFew ? others.slice(0, Math.ceil(max * OTHERS)) : [])];
 }
 
 /** As many of each limit as it has room for: of the others it is known that they would be tried for nothing. */
@@ -132,7 +187,7 @@ function withRoom(runs: readonly Candidate[], look: Look, used: ReadonlyMap<stri
         limit.bucket = { left: left - 1, at: look.now };
       }
     const keys = [...shared.map(({ id }) => id.id), ...run.limits.map(({ key }) => key)];
-    for (const key of keys) if (!run.slots?.includes(key)) taken.set(key, (taken.get(key) ?? 0) + 1);
+    for (const key of keys) if (!run.lease?.slots?.includes(key)) taken.set(key, (taken.get(key) ?? 0) + 1);
     return true;
   });
 }

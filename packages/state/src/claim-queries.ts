@@ -18,19 +18,17 @@ export const agentsNamed = (name: string): RecordIdRange =>
 export const limitId = (key: string): RecordId<"flow_limit"> => new RecordId("flow_limit", key);
 
 /** What is to be known of a run to choose it. */
-export interface Candidate {
+export interface CandidateRow {
   id: RecordId<"run", string>;
   priority: number;
   capabilities: string[];
   limits: { key: string; max: number }[];
-  queue: string;
-  name: string;
-  begun: boolean;
-  /** Since when it may be claimed; of one that was begun, since when it is there. */
-  since: Date;
-  dueAt?: Date;
-  /** The limits that it counts against already. */
-  slots?: string[];
+  createdAt: Date;
+  availableAt?: Date;
+  startedAt?: Date;
+  seek: { dueAt?: Date };
+  /** With the limits that it counts against already. */
+  lease?: { slots?: string[] };
 }
 
 export interface FlowLimitRow {
@@ -43,14 +41,14 @@ export interface FlowLimitRow {
 export interface Look {
   now: Date;
   /** By lane. */
-  ready: Candidate[][];
-  due: Candidate[][];
+  ready: CandidateRow[][];
+  due: CandidateRow[][];
   paused: RecordId<"agent", [name: string, version: string]>[];
   limits: (FlowLimitRow & { used: number })[];
 }
 
-const candidate = surql`id, priority, capabilities, limits, queue, name, startedAt != NONE AS begun,
-  IF startedAt = NONE { availableAt } ELSE { createdAt } AS since, seek.dueAt AS dueAt, lease.slots AS slots`;
+/** Whole fields, as the engine takes as long to reckon with some of them as to read them all. */
+const candidate = surql`id, priority, capabilities, limits, createdAt, availableAt, startedAt, seek, lease`;
 
 /** Those that may be claimed, each lane in the order of priority and time; and what would keep them from it. */
 export const readCandidates = (
@@ -115,36 +113,39 @@ export function limitSaid({
   return [concurrency, rate?.count ?? 0, rate?.per ?? 0];
 }
 
-interface Claim {
-  run: string;
-  revision: number;
-  row: Record<string, unknown>;
-  /** What the limits of its queue and its agent said when it was decided what it counts against. */
+interface Lane {
+  name: string;
+  version: string;
+  queue: string;
+  /** What the limits of its queue and its agent said when it was decided what its runs count against. */
   queueLimit: LimitSaid;
   agentLimit: LimitSaid;
-  now: Date | null;
 }
 
 /**
- * Nobody has claimed it, and nobody renewed the lease that ran out; it is time, its agent is not paused, and its limits are
- * those that it was claimed by. Of a version that was never registered any other says whether the agent is paused.
+ * Its agent is not paused, and its limits still say the same. Of a version that was never registered any other says whether
+ * the agent is paused.
  */
-export const claimRun = ({ run, revision, row, queueLimit, agentLimit, now }: Claim) => {
-  const { id: _, ...content } = row;
-  const { name, version, queue } = content as { name: string; version: string; queue: string };
-  return surql`{
-  LET $now = ${now} ?? time::now();
+export const isOpenLane = ({ name, version, queue, queueLimit, agentLimit }: Lane) => surql`{
   LET $paused = (SELECT VALUE pausedAt ?? false FROM ONLY ${agentId(name, version)})
     ?? (SELECT VALUE pausedAt FROM ${agentsNamed(name)} WHERE pausedAt != NONE)[0] ?? false;
   LET $queue = (SELECT VALUE [concurrency ?? 0, rate.count ?? 0, rate.per ?? 0] FROM ONLY ${limitId(`queue:${queue}`)});
   LET $agent = (SELECT VALUE [concurrency ?? 0, rate.count ?? 0, rate.per ?? 0] FROM ONLY ${limitId(`agent:${name}`)});
-  LET $claimed = IF $paused = false AND ($queue ?? [0, 0, 0]) = ${queueLimit} AND ($agent ?? [0, 0, 0]) = ${agentLimit} {
-    UPDATE ONLY ${runId(run)} CONTENT ${content}
-      WHERE revision = ${revision} AND (seek.dueAt = NONE OR seek.dueAt <= $now) RETURN VALUE revision
-  };
+  $paused = false AND ($queue ?? [0, 0, 0]) = ${queueLimit} AND ($agent ?? [0, 0, 0]) = ${agentLimit}
+}`;
+
+/** Nobody has claimed it, and nobody renewed the lease that ran out; and it is time. */
+export const claimRun = (
+  run: string,
+  revision: number,
+  { id: _, ...row }: Record<string, unknown>,
+  now: Date | null,
+) => surql`{
+  LET $now = ${now} ?? time::now();
+  LET $claimed = (UPDATE ONLY ${runId(run)} CONTENT ${row}
+    WHERE revision = ${revision} AND (seek.dueAt = NONE OR seek.dueAt <= $now) RETURN VALUE revision);
   IF $claimed = NONE { THROW ${THROWN.stale} }
 }`;
-};
 
 /** There is room below a limit for a run. */
 export const hasRoom = (key: string, run: string, max: number) => surql`

@@ -14,12 +14,13 @@ import { findCandidates, lanesOf } from "./candidates.ts";
 import { changeRun, type Context, type Decision } from "./changing.ts";
 import { isStale } from "./commit.ts";
 import { checked } from "./errors.ts";
+import type { Fleet } from "./fleet.ts";
 import { Lease, LEASE_MS } from "./lease.ts";
 import * as queries from "./claim-queries.ts";
 import type { FlowLimitRow } from "./claim-queries.ts";
 import { giveSlots, requireDue } from "./queries.ts";
 import { apply, type RunEvent } from "./run-machine.ts";
-import { readRun, rowOf, type ReadRun, type Run, type RunOf } from "./run.ts";
+import { laneOf, readRun, rowOf, type ReadRun, type Run, type RunOf } from "./run.ts";
 import { tell } from "./telling.ts";
 
 const Options = z.strictObject({
@@ -54,10 +55,11 @@ export interface ClaimOptions {
 const AT_ONCE = 64;
 
 /** @throws `state.bad_option`; what `bus.log.append` throws, if nothing was claimed */
-export async function claim(options: ClaimOptions, context: Context): Promise<Lease[]> {
+export async function claim(options: ClaimOptions, fleet: Fleet, context: Context): Promise<Lease[]> {
   const wanted = checked(Options, options, "a claim");
   if (lanesOf(wanted).length === 0) return [];
-  const { ids, limits, now } = await findCandidates(wanted, context);
+  const share = await fleet.shareOf(wanted.worker, wanted.queues);
+  const { ids, limits, now } = await findCandidates(wanted, share, context);
   const flow = new Map(limits.map((limit) => [limit.id.id, limit]));
   const wish = { asOf: now, wanted, flow, full: new Set<string>() };
   const leases: Lease[] = [];
@@ -88,6 +90,8 @@ interface Try {
   flow: Flow;
   /** Limits that others have filled since. */
   full: Set<string>;
+  /** Whether runs of its kind may be claimed: one statement for all of them, which then is asked once for all. */
+  mayClaim: Statement;
   /**
    * Aborted when one of them was somebody else's already: the others are looked at again before they are tried, as each that
    * fails costs a transaction, and who wants the same wants them all.
@@ -97,7 +101,7 @@ interface Try {
 
 async function claimThese(
   runs: readonly string[],
-  wish: Omit<Try, "read" | "steps" | "moved">,
+  wish: Omit<Try, "read" | "steps" | "mayClaim" | "moved">,
   context: Context,
 ): Promise<Lease[]> {
   const leases: Lease[] = [];
@@ -105,9 +109,13 @@ async function claimThese(
     const { rows, steps } = await context.db.query(queries.readChosen(rest));
     const moved = new AbortController();
     setMaxListeners(0, moved.signal);
-    const tries = rows
+    const open = rows
       .map((row, i) => ({ ...wish, read: readRun(row), steps: steps[i]!, moved }))
       .filter(({ read }) => isOpen(read.run, wish.asOf) && !isFull(read.run, wish));
+    const tries = [...Map.groupBy(open, ({ read }) => laneOf(read.run)).values()].flatMap((lane) => {
+      const mayClaim = mayClaimLike(lane[0]!.read.run, wish.flow);
+      return lane.map((each): Try => ({ ...each, mayClaim }));
+    });
     const results = await Promise.allSettled(tries.map((each) => claimOne(each, context)));
     leases.push(...results.flatMap((each) => (each.status === "fulfilled" ? (each.value ?? []) : [])));
     const isLeftOver = (_: unknown, i: number) => isTakenBack((results[i] as { reason?: unknown }).reason);
@@ -161,7 +169,7 @@ type Event = Decision["events"][number]["event"];
 
 /** K1. */
 async function grant(
-  { read, steps, wanted, flow, full, moved }: Try,
+  { read, steps, wanted, flow, full, mayClaim, moved }: Try,
   attempt: number,
   { bus, time }: Context,
 ): Promise<Lease | undefined> {
@@ -184,19 +192,12 @@ async function grant(
   try {
     const entry: Entry = {
       events: [tell(run, started(new Date(0)))],
-      guards: guards.map(({ guard }) => guard),
+      guards: [mayClaim, ...guards.map(({ guard }) => guard)],
       statements: (_, placedAt) => {
         const at = time.of(placedAt);
         claimed = apply(run, started(at));
         return [
-          queries.claimRun({
-            run: run.id,
-            revision: run.revision,
-            row: rowOf(claimed, first),
-            queueLimit: queries.limitSaid(flow.get(`queue:${run.queue}`)),
-            agentLimit: queries.limitSaid(flow.get(`agent:${run.name}`)),
-            now,
-          }),
+          queries.claimRun(run.id, run.revision, rowOf(claimed, first), now),
           ...(given.length > 0 ? [giveSlots(given, run.id)] : []),
           ...slots.map((key) => queries.takeSlot(key, run.id, token, at)),
         ];
@@ -205,15 +206,18 @@ async function grant(
     const [placed] = await bus.log.append(entry, { signal: moved.signal });
     return new Lease(claimed as RunOf<"running">, first, placed!.n!);
   } catch (error) {
-    if (isStale(error)) {
-      moved.abort();
-      return undefined;
-    }
-    if (!isGuardFailed(error)) throw error;
-    const failed = guards[error.details?.guard as number];
+    if (!isStale(error) && !isGuardFailed(error)) throw error;
+    const failed = isGuardFailed(error) ? guards[(error.details?.guard as number) - 1] : undefined;
     if (failed) full.add(failed.key);
+    else moved.abort();
     return undefined;
   }
+}
+
+function mayClaimLike({ name, version, queue }: Run, flow: Flow): Statement {
+  const queueLimit = queries.limitSaid(flow.get(`queue:${queue}`));
+  const agentLimit = queries.limitSaid(flow.get(`agent:${name}`));
+  return queries.isOpenLane({ name, version, queue, queueLimit, agentLimit });
 }
 
 /** What becomes of a run that cannot be claimed any more, unless it is something else by now. */

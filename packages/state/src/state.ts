@@ -15,6 +15,7 @@ import type { Document } from "./document.ts";
 import { readDocument, stateAt } from "./documents.ts";
 import { checked } from "./errors.ts";
 import { explain, type Explanation } from "./explain.ts";
+import { Fleet } from "./fleet.ts";
 import { Limits } from "./flow.ts";
 import { fork, type ForkOptions } from "./fork.ts";
 import { renew, type Renewed, type RenewOptions } from "./holding.ts";
@@ -89,6 +90,7 @@ export class State {
   readonly #context: Context;
   readonly #tools: Tools;
   readonly #depth: Depth;
+  readonly #fleet: Fleet;
   readonly #kept: Required<RetentionOptions>;
 
   /** @internal */
@@ -103,6 +105,7 @@ export class State {
     this.questions = new Questions(context);
     this.workflows = new Workflows(context, (options) => this.start(options));
     this.#depth = new Depth(context.db);
+    this.#fleet = new Fleet(context);
     this.#tools = { ...context, documentOf: (lease) => this.#documentOf(lease) };
   }
 
@@ -126,7 +129,7 @@ export class State {
    * @example const [lease] = await state.claim({ worker: "w-1", serves: [{ name: "research", versions: ["1"] }] });
    */
   claim(options: ClaimOptions): Promise<Lease[]> {
-    return claim(options, this.#context);
+    return claim(options, this.#fleet, this.#context);
   }
 
   /**

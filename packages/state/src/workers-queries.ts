@@ -13,6 +13,19 @@ export const saveWorker = (id: string, row: Record<string, unknown>, now: Date |
 export const readWorkers = (now: Date | null) => surql<{ now: Date; rows: unknown[] }>`
   RETURN { now: ${now} ?? time::now(), rows: (SELECT * FROM worker) }`;
 
+export interface LiveWorker {
+  id: string;
+  queues: string[];
+  slots: number;
+  running: number;
+}
+
+/** Those that were heard of within so many milliseconds, in an order that is the same for everybody. */
+export const readLive = (live: number, now: Date | null) => surql<LiveWorker[]>`{
+  LET $since = (${now} ?? time::now()) - duration::from_millis(${live});
+  (SELECT record::id(id) AS id, queues, slots, running FROM worker WHERE seenAt > $since ORDER BY id)
+}`;
+
 export const readWorker = (id: string, now: Date | null) => surql<{ now: Date; row: unknown }>`
   RETURN { now: ${now} ?? time::now(), row: (SELECT * FROM ONLY ${workerId(id)}) }`;
 

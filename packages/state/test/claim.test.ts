@@ -4,8 +4,9 @@ import type { Name } from "@sentient/schema";
 import { VirtualClock } from "@sentient/testkit";
 import { describe, expect, test } from "vitest";
 import { findCandidates } from "../src/candidates.ts";
+import { ALL } from "../src/fleet.ts";
 import { Time } from "../src/time.ts";
-import { control, idsOf, isClaim, reworded, serving, startMany, take } from "./support/claiming.ts";
+import { control, idsOf, isClaim, serving, startMany, take } from "./support/claiming.ts";
 import { freshState, stateOn } from "./support/fresh.ts";
 import { tamperedState } from "./support/tampered.ts";
 
@@ -42,7 +43,7 @@ describe("the order", () => {
     await clock.advance(1);
     await startMany(state, 200);
     const wanted = { queues: ["default", "other"] as Name[], serves: serving("a", "b") as never, max: 1 };
-    const { ids } = await findCandidates(wanted, { db, bus, time: new Time(clock) });
+    const { ids } = await findCandidates(wanted, ALL, { db, bus, time: new Time(clock) });
     expect(ids).toHaveLength(64);
     expect(ids).toEqual(expect.arrayContaining(old));
   });
@@ -226,7 +227,7 @@ describe("agents that are paused", () => {
         const held = tamperedState(db, bus, async (entry) => {
           if (!isClaim(entry)) return entry;
           await state.agents.pause("a");
-          return protect ? entry : reworded(entry, "$paused = false", "true");
+          return protect ? entry : { ...entry, guards: [] };
         });
         return held.claim({ worker: "w-1", serves: [{ name: "a", versions: [version] }] });
       };

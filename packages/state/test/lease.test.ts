@@ -123,7 +123,7 @@ describe("a claim", () => {
     const spy = vi
       .spyOn(claimQueries, "claimRun")
       .mockImplementation(
-        ({ run, row: { id: _, ...row } }) => surql`UPDATE ${runId(run)} CONTENT ${row} RETURN NONE`,
+        (run, _revision, { id: _, ...row }) => surql`UPDATE ${runId(run)} CONTENT ${row} RETURN NONE`,
       );
     onTestFinished(() => spy.mockRestore());
     await sabotage("no revision", () => expectOneEach(20));
