@@ -130,7 +130,8 @@ export function checkChange(change: Change): CheckedChange {
   const twice = keys.find((key, i) => keys.indexOf(key) < i);
   if (twice !== undefined) throw badChange(`the step ${twice} stands in it twice`);
   for (const { key, schema } of parsed.data.asks ?? []) if (schema !== undefined) requireSchema(key, schema);
-  if (Object.values(parsed.data).every((value) => value === undefined)) throw badChange("it changes nothing");
+  if (Object.values(parsed.data).every((value) => value === undefined))
+    throw badChange(`it changes nothing; say at least one of ${Object.keys(Change.shape).join(", ")}`);
   return withDeadlines(parsed.data);
 }
 

@@ -15,7 +15,7 @@ import { changeRun, type Context, type Decision } from "./changing.ts";
 import { isStale } from "./commit.ts";
 import { checked } from "./errors.ts";
 import type { Fleet } from "./fleet.ts";
-import { Lease, LEASE_MS } from "./lease.ts";
+import { HeldLease, LEASE_MS, type Lease } from "./lease.ts";
 import * as queries from "./claim-queries.ts";
 import type { FlowLimitRow } from "./claim-queries.ts";
 import { giveSlots, requireDue } from "./queries.ts";
@@ -204,7 +204,7 @@ async function grant(
       },
     };
     const [placed] = await bus.log.append(entry, { signal: moved.signal });
-    return new Lease(claimed as RunOf<"running">, first, placed!.n!);
+    return new HeldLease(claimed as RunOf<"running">, first, placed!.n!);
   } catch (error) {
     if (!isStale(error) && !isGuardFailed(error)) throw error;
     const failed = isGuardFailed(error) ? guards[(error.details?.guard as number) - 1] : undefined;

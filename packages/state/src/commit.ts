@@ -18,7 +18,7 @@ import { checkChange, textOf, type Change, type CheckedChange, type End } from "
 import { change as changeOf, type Document, type Written } from "./document.ts";
 import { StateError } from "./errors.ts";
 import { saveCheckpoint } from "./history-queries.ts";
-import type { Lease } from "./lease.ts";
+import type { HeldLease } from "./lease.ts";
 import * as queries from "./queries.ts";
 import { apply } from "./run-machine.ts";
 import { readRun, rowOf, type Run, type RunOf } from "./run.ts";
@@ -32,7 +32,7 @@ export interface Tools {
   bus: EventBus;
   time: Time;
   /** The state of a run that a lease holds, as of its last commit. */
-  documentOf: (lease: Lease) => Promise<Document>;
+  documentOf: (lease: HeldLease) => Promise<Document>;
 }
 
 /** How far a commit has brought the run. */
@@ -49,7 +49,7 @@ const MOST_TRIES = 1_000;
  * @throws `state.lease_lost`, after which nothing of the lease commits; `state.step_exists`, `state.nothing_to_wait_for`,
  * `state.not_open`, `state.bad_change`, `schema.limit`; what `bus.log.append` throws
  */
-export async function commit(lease: Lease, wanted: Change, tools: Tools): Promise<Committed> {
+export async function commit(lease: HeldLease, wanted: Change, tools: Tools): Promise<Committed> {
   lease.requireHeld();
   const change = checkChange(wanted);
   if (change.state === undefined && !change.checkpoint) return attempt(lease, change, undefined, tools);
@@ -64,7 +64,7 @@ export async function commit(lease: Lease, wanted: Change, tools: Tools): Promis
   }
 }
 
-async function withState(lease: Lease, change: CheckedChange, tools: Tools): Promise<Committed> {
+async function withState(lease: HeldLease, change: CheckedChange, tools: Tools): Promise<Committed> {
   lease.requireHeld();
   const document = await tools.documentOf(lease);
   const written = change.state === undefined ? undefined : changeOf(document, change.state);
@@ -79,7 +79,7 @@ interface State {
   next: Document;
 }
 
-async function attempt(lease: Lease, change: CheckedChange, state: State | undefined, tools: Tools) {
+async function attempt(lease: HeldLease, change: CheckedChange, state: State | undefined, tools: Tools) {
   const added = newSteps(lease, change);
   const steps = (lease.steps += added);
   const part = { change, state, steps, events: eventsOf({ ...lease.run, steps }, change) };
@@ -113,7 +113,7 @@ interface Part {
 }
 
 /** C2. The run goes on, and its row stands still. */
-async function keepOn(lease: Lease, part: Part, tools: Tools): Promise<Placed[]> {
+async function keepOn(lease: HeldLease, part: Part, tools: Tools): Promise<Placed[]> {
   const isAlone = lease.underway++ === 0;
   try {
     const placed = (isAlone && (await asNext(lease, part, tools))) || (await underToken(lease, part, tools));
@@ -125,7 +125,7 @@ async function keepOn(lease: Lease, part: Part, tools: Tools): Promise<Placed[]>
 }
 
 /** @returns undefined if somebody has told something of the run */
-async function asNext(lease: Lease, part: Part, tools: Tools): Promise<Placed[] | undefined> {
+async function asNext(lease: HeldLease, part: Part, tools: Tools): Promise<Placed[] | undefined> {
   try {
     return await append(lease, part, { expected: { [lease.run.id]: lease.n } }, tools);
   } catch (error) {
@@ -134,7 +134,7 @@ async function asNext(lease: Lease, part: Part, tools: Tools): Promise<Placed[] 
   }
 }
 
-async function underToken(lease: Lease, part: Part, tools: Tools): Promise<Placed[]> {
+async function underToken(lease: HeldLease, part: Part, tools: Tools): Promise<Placed[]> {
   const { run, token } = lease;
   try {
     return await append(
@@ -153,7 +153,7 @@ interface Fence {
   statements?: Statement[];
 }
 
-function append(lease: Lease, part: Part, fence: Fence, { bus, time }: Tools): Promise<Placed[]> {
+function append(lease: HeldLease, part: Part, fence: Fence, { bus, time }: Tools): Promise<Placed[]> {
   const { statements = [], ...expected } = fence;
   const { id: run, hasQuestions } = lease.run;
   const { change } = part;
@@ -174,7 +174,7 @@ function append(lease: Lease, part: Part, fence: Fence, { bus, time }: Tools): P
 }
 
 /** Rows that are not as the worker has left them: it may be that somebody else holds the run. */
-async function refusal(error: unknown, lease: Lease, { db }: Tools): Promise<unknown> {
+async function refusal(error: unknown, lease: HeldLease, { db }: Tools): Promise<unknown> {
   const refused = errorOf(error, lease);
   if (!(refused instanceof StateError)) return refused;
   const [token, newest] = (await db.query(queries.readToken(lease.run.id))) ?? [];
@@ -182,7 +182,7 @@ async function refusal(error: unknown, lease: Lease, { db }: Tools): Promise<unk
 }
 
 /** The run becomes something else, under its revision. */
-async function endLease(lease: Lease, part: Part, tools: Tools): Promise<Placed[]> {
+async function endLease(lease: HeldLease, part: Part, tools: Tools): Promise<Placed[]> {
   const { bus, time } = tools;
   const end = part.change.end!;
   for (let tries = 0; tries < MOST_TRIES; tries++) {
@@ -222,7 +222,7 @@ async function endLease(lease: Lease, part: Part, tools: Tools): Promise<Placed[
 }
 
 /** The run as it is before it becomes something else. */
-function asOf({ run }: Lease, { change, steps }: Part): RunOf<"running"> {
+function asOf({ run }: HeldLease, { change, steps }: Part): RunOf<"running"> {
   const { compensates = run.compensates } = change;
   const attempts = steps > run.steps ? 1 : run.attempts; // it got on, so what was tried in vain before does not count
   return {
@@ -245,7 +245,7 @@ function expirings(run: string, { expires = [] }: CheckedChange, { now }: Time):
 }
 
 /** What the run is by now, if the lease still holds. */
-async function reload(lease: Lease, { db }: Tools): Promise<void> {
+async function reload(lease: HeldLease, { db }: Tools): Promise<void> {
   const row = await db.query(queries.readRun(lease.run.id));
   const { run, first } = row === undefined ? {} : readRun(row);
   if (run?.status !== "running" || run.token !== lease.token || first !== lease.first) throw lease.lost();
@@ -273,7 +273,7 @@ interface Rows {
 }
 
 /** Everything a change writes beside the run itself. */
-function rowsOf(lease: Lease, part: Part, placed: readonly Placed[], at: Date): Rows {
+function rowsOf(lease: HeldLease, part: Part, placed: readonly Placed[], at: Date): Rows {
   const { change, state, events } = part;
   const { id: run } = lease.run;
   const n = placed[0]!.n!;
@@ -316,7 +316,7 @@ function rowsOf(lease: Lease, part: Part, placed: readonly Placed[], at: Date): 
 }
 
 function stepRow(
-  lease: Lease,
+  lease: HeldLease,
   step: CheckedStep,
   n: number,
   at: Date,
@@ -336,7 +336,7 @@ function stepRow(
     : { row: { ...defined(fields), id, result: text } };
 }
 
-function checkpointRow(lease: Lease, { change, state, steps }: Part, last: Placed, at: Date): NewRow {
+function checkpointRow(lease: HeldLease, { change, state, steps }: Part, last: Placed, at: Date): NewRow {
   const { id: run, version, attempts } = lease.run;
   const { name, metadata } = change.checkpoint!;
   return checkpointTable.serialise({
@@ -356,11 +356,11 @@ function checkpointRow(lease: Lease, { change, state, steps }: Part, last: Place
 type CheckedStep = NonNullable<CheckedChange["steps"]>[number];
 
 /** Whether it has no row yet, for all that is known. */
-function isNew(lease: Lease, { key, attempts }: CheckedStep): boolean {
+function isNew(lease: HeldLease, { key, attempts }: CheckedStep): boolean {
   return attempts === 1 && !lease.begun.has(key);
 }
 
-function newSteps(lease: Lease, { steps = [] }: CheckedChange): number {
+function newSteps(lease: HeldLease, { steps = [] }: CheckedChange): number {
   return steps.filter(({ key }) => !lease.begun.has(key)).length;
 }
 
@@ -374,7 +374,7 @@ export function thrownBy(error: unknown): unknown {
   return cause instanceof DbError ? cause.details?.thrown : undefined;
 }
 
-function errorOf(error: unknown, lease: Lease): unknown {
+function errorOf(error: unknown, lease: HeldLease): unknown {
   const { id: run } = lease.run;
   const thrown = thrownBy(error);
   if (error instanceof DbError && error.code === "db.already_exists")

@@ -4,7 +4,7 @@ import type { Asked } from "@sentient/schema";
 import { z } from "zod";
 import { changeRun, type Context } from "./changing.ts";
 import { checked, StateError } from "./errors.ts";
-import { LEASE_MS, type Lease } from "./lease.ts";
+import { heldOf, LEASE_MS, type Lease } from "./lease.ts";
 import * as queries from "./queries.ts";
 
 /** What a renewal found. */
@@ -34,7 +34,7 @@ export async function renew(
   { db, time }: Context,
 ): Promise<Renewed> {
   const { lease: ms, timeout } = checked(Options, options, "a renewal");
-  const live = leases.filter(({ over }) => !over.aborted);
+  const live = leases.map(heldOf).filter(({ over }) => !over.aborted);
   const [first] = live;
   if (!first) return { held: [], lost: [] };
   const { worker } = first.run.lease;
@@ -45,13 +45,18 @@ export async function renew(
     timeout === undefined ? {} : { timeout },
   );
   const byRun = new Map(found.map((row) => [row.run, row]));
-  const isHeld = (lease: Lease) => byRun.get(lease.run.id)?.token === lease.token;
-  const lost = live.filter((lease) => !isHeld(lease) && !lease.over.aborted);
-  for (const lease of lost) lease.end();
-  return {
-    held: live.filter(isHeld).map((lease) => ({ lease, asked: byRun.get(lease.run.id)!.asked })),
-    lost,
-  };
+  const renewed: Renewed = { held: [], lost: [] };
+  for (const lease of live) {
+    const row = byRun.get(lease.run.id);
+    if (row?.token === lease.token) {
+      lease.renewed(row.until);
+      renewed.held.push({ lease, asked: row.asked });
+    } else if (!lease.over.aborted) {
+      lease.end();
+      renewed.lost.push(lease);
+    }
+  }
+  return renewed;
 }
 
 function severalWorkersError(): StateError {

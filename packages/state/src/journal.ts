@@ -10,7 +10,7 @@ import { readContents } from "./blobs.ts";
 import { commit, type Tools } from "./commit.ts";
 import { requireRun, type Context } from "./changing.ts";
 import { checked, removedError, StateError } from "./errors.ts";
-import type { Lease } from "./lease.ts";
+import type { HeldLease } from "./lease.ts";
 import * as queries from "./queries.ts";
 import { PointOptions, resolve, type Point } from "./points.ts";
 import { countWhole } from "./transfer-queries.ts";
@@ -113,7 +113,7 @@ export interface Attempted {
  * @throws `state.journal_mismatch` with `details: { recorded, attempted }`, after which the lease is over
  */
 export async function requireSame(
-  lease: Lease,
+  lease: HeldLease,
   step: Step,
   attempted: Attempted,
   tools: Tools,

@@ -2,15 +2,26 @@
 
 import type { Token } from "@sentient/schema";
 import type { Document } from "./document.ts";
-import { leaseLostError } from "./errors.ts";
+import { leaseLostError, StateError } from "./errors.ts";
 import type { RunOf } from "./run.ts";
 
 /** How long one lasts that nobody renews, unless somebody says otherwise. */
 export const LEASE_MS = 15_000;
 
 /** A worker's right to advance a run, as of a token; got from `claim`, and an argument of every commit. */
-export class Lease {
-  /** As it was when it was last read or written here. */
+export interface Lease {
+  /** The run as it was when it was last read or written here. */
+  readonly run: RunOf<"running">;
+  /** Rises with every lease of the run that is granted: the highest is the one that counts. */
+  readonly token: Token;
+  /** Nobody else can claim the run before then, by the time of the database; later once it was renewed. */
+  readonly until: Date;
+  /** Aborts once it is given back, or was found to be lost. */
+  readonly over: AbortSignal;
+}
+
+/** A lease as it is kept here: with what makes its commits cheap. */
+export class HeldLease implements Lease {
   run: RunOf<"running">;
   /** The position of the run's first event. */
   readonly first: number;
@@ -29,7 +40,6 @@ export class Lease {
   turn: Promise<unknown> = Promise.resolve();
   readonly #over = new AbortController();
 
-  /** @internal */
   constructor(run: RunOf<"running">, first: number, n: number) {
     this.run = run;
     this.first = first;
@@ -38,7 +48,10 @@ export class Lease {
     this.steps = run.steps;
   }
 
-  /** Aborts once it is given back, or was lost. */
+  get until(): Date {
+    return this.run.lease.until;
+  }
+
   get over(): AbortSignal {
     return this.#over.signal;
   }
@@ -46,6 +59,10 @@ export class Lease {
   /** How often the run was put back. */
   get era(): number {
     return this.run.restores?.length ?? 0;
+  }
+
+  renewed(until: Date): void {
+    this.run = { ...this.run, lease: { ...this.run.lease, until } };
   }
 
   end(): void {
@@ -61,4 +78,13 @@ export class Lease {
     this.end();
     return leaseLostError(this.run.id, this.token);
   }
+}
+
+export const NOT_GRANTED =
+  "it is no lease that `claim` has granted in this process; claim the run, and hand over what that answers with, and no copy of it";
+
+/** @throws `state.bad_option` for what did not come from `claim` */
+export function heldOf(lease: Lease): HeldLease {
+  if (lease instanceof HeldLease) return lease;
+  throw new StateError({ code: "state.bad_option", message: `a lease: ${NOT_GRANTED}` });
 }

@@ -102,11 +102,11 @@ export const renewLeases = (
   worker: string,
   lease: number,
   now: Date | null,
-) => surql<{ run: string; token: number; asked?: Asked }[]>`{
+) => surql<{ run: string; token: number; until: Date; asked?: Asked }[]>`{
   LET $until = (${now} ?? time::now()) + duration::from_millis(${lease});
   LET $ids = ${leases.map(({ run }) => runId(run))};
   UPDATE $ids SET lease.until = $until, seek.dueAt = $until
-    WHERE status = "running" AND lease.worker = ${worker} RETURN record::id(id) AS run, token, asked
+    WHERE status = "running" AND lease.worker = ${worker} RETURN record::id(id) AS run, token, lease.until AS until, asked
 }`;
 
 export const readExpired = (limit: number, now: Date | null) => surql<{

@@ -18,7 +18,7 @@ import { z } from "zod";
 import { textOf } from "./change.ts";
 import { changeRun, requireRun, type Context } from "./changing.ts";
 import { checked, checkedRun } from "./errors.ts";
-import { Lease } from "./lease.ts";
+import { heldOf, type Lease } from "./lease.ts";
 import { lastEventOf, signalId, untaken } from "./queries.ts";
 import type { Run } from "./run.ts";
 import * as queries from "./signal-queries.ts";
@@ -132,7 +132,7 @@ export async function nextSignal(
   name: string,
   { db }: Pick<Context, "db">,
 ): Promise<Signal | undefined> {
-  const run = of instanceof Lease ? of.run.id : checkedRun(of);
+  const run = typeof of === "string" ? checkedRun(of) : heldOf(of).run.id;
   const row = await db.query(queries.readNextSignal(run, checked(Name, name, "the name of a signal")));
   return row === undefined ? undefined : signalOf(signalTable.parse(row));
 }

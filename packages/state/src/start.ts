@@ -28,7 +28,7 @@ import type { Depth } from "./depth.ts";
 import { EMPTY, whole } from "./document.ts";
 import { checked, leaseLostError, StateError } from "./errors.ts";
 import { JsonValue } from "./json-value.ts";
-import { Lease } from "./lease.ts";
+import { HeldLease, NOT_GRANTED, type Lease } from "./lease.ts";
 import * as queries from "./queries.ts";
 import { rowOf, runId, type Run, type RunOf } from "./run.ts";
 import { about } from "./telling.ts";
@@ -58,7 +58,7 @@ const Options = z.strictObject({
   maxAttempts: z.int().min(1).optional(),
   availableAt: z.date().optional(),
   deadline: z.date().optional(),
-  lease: z.instanceof(Lease).optional(),
+  lease: z.custom<HeldLease>((value) => value instanceof HeldLease, NOT_GRANTED).optional(),
   state: JsonValue.optional(),
 });
 

@@ -20,7 +20,7 @@ import { Limits } from "./flow.ts";
 import { fork, type ForkOptions } from "./fork.ts";
 import { renew, type Renewed, type RenewOptions } from "./holding.ts";
 import { journalAt, requireSame, type Attempted, type Journal, type Step } from "./journal.ts";
-import { Lease } from "./lease.ts";
+import { heldOf, type HeldLease, type Lease } from "./lease.ts";
 import {
   history,
   list,
@@ -138,11 +138,11 @@ export class State {
    *
    * @throws `state.lease_lost` once another has the run, or this lease has ended, after which nothing of it commits;
    * `state.step_exists`, `state.nothing_to_wait_for`, `state.not_open`, `state.checkpoint_exists`, `state.bad_change`,
-   * `state.busy`, `schema.limit`
+   * `state.busy`, `schema.limit`; `state.bad_option` for a lease that did not come from `claim`
    * @example await state.commit(lease, { steps: [{ key: "main/add#1", name: "add", status: "completed", result: 3 }] });
    */
-  commit(lease: Lease, change: Change): Promise<Committed> {
-    return commit(lease, change, this.#tools);
+  async commit(lease: Lease, change: Change): Promise<Committed> {
+    return commit(heldOf(lease), change, this.#tools);
   }
 
   /**
@@ -160,7 +160,7 @@ export class State {
   /**
    * Gives a run back to its queue; it costs no attempt.
    *
-   * @throws `state.lease_lost`, `state.busy`
+   * @throws `state.lease_lost`, `state.busy`; `state.bad_option` for a lease that did not come from `claim`
    * @example await state.release(lease);
    */
   async release(lease: Lease): Promise<void> {
@@ -210,10 +210,11 @@ export class State {
    * @example const before = await state.journal(run.id, { at: { checkpoint: "before-send" } });
    */
   async journal(of: string | Lease, options: { at?: Point } = {}): Promise<Journal> {
-    if (!(of instanceof Lease)) return journalAt(of, options, this.#context);
-    const journal = await journalAt(of.run.id, options, this.#context);
+    if (typeof of === "string") return journalAt(of, options, this.#context);
+    const { run, begun } = heldOf(of);
+    const journal = await journalAt(run.id, options, this.#context);
     for (const { key, status } of journal.values())
-      if (status === "started" || status === "retrying") of.begun.add(key);
+      if (status === "started" || status === "retrying") begun.add(key);
     return journal;
   }
 
@@ -221,11 +222,11 @@ export class State {
    * Parks the run if a step is another than the one remembered.
    *
    * @throws `state.journal_mismatch` with `details: { recorded, attempted }`, after which the lease is over; `state.lease_lost`,
-   * `state.busy`
+   * `state.busy`, `state.bad_option`
    * @example await state.requireSame(lease, remembered, { name: "fetch", inputHash });
    */
-  requireSame(lease: Lease, step: Step, attempted: Attempted): Promise<void> {
-    return requireSame(lease, step, attempted, this.#tools);
+  async requireSame(lease: Lease, step: Step, attempted: Attempted): Promise<void> {
+    return requireSame(heldOf(lease), step, attempted, this.#tools);
   }
 
   /**
@@ -473,7 +474,7 @@ export class State {
     return storage(run, options, this.#context);
   }
 
-  #documentOf(lease: Lease): Promise<Document> {
+  #documentOf(lease: HeldLease): Promise<Document> {
     return (lease.document ??= readDocument(lease.run.id, undefined, this.#context.db).catch(
       (error: unknown) => {
         lease.document = undefined; // the next who asks tries again

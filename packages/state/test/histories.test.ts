@@ -3,6 +3,7 @@ import { canonicalJson, type Json } from "@sentient/schema";
 import { sabotage, seeded } from "@sentient/testkit";
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
+import { heldOf } from "../src/lease.ts";
 import { freshState, type Fresh } from "./support/fresh.ts";
 import { claimed, done } from "./support/histories.ts";
 
@@ -71,11 +72,11 @@ async function play(fresh: Fresh, queue: string, script: Script): Promise<Known[
   let now: Known = { run: run.id, was: [nothing, nothing], restores: [] };
   const all = [now];
   let lease = await claimed(fresh, queue);
-  know(now, lease.n, nothing);
+  know(now, heldOf(lease).n, nothing);
   const pause = async () => know(now, (await state.commit(lease, PAUSE)).n, now.was.at(-1)!);
   const goOn = async (from: Was) => {
     lease = await claimed(fresh, queue);
-    know(now, lease.n, from);
+    know(now, heldOf(lease).n, from);
   };
   for (const [i, step] of script.entries()) {
     const last = now.was.at(-1)!;
