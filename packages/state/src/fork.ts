@@ -24,7 +24,7 @@ import { z } from "zod";
 import * as blobs from "./blobs.ts";
 import { textOf } from "./change.ts";
 import { requireRun, type Context } from "./changing.ts";
-import { isStale } from "./commit.ts";
+import { thrownBy } from "./commit.ts";
 import type { Depth } from "./depth.ts";
 import { whole } from "./document.ts";
 import { readDocument } from "./documents.ts";
@@ -111,7 +111,7 @@ export async function fork(
     await depth.add();
     return { run: await append(draft, edits, wanted, context), existed: false };
   } catch (error) {
-    if (isStale(error)) throw removedError(parent);
+    if (thrownBy(error) === queries.THROWN.removed) throw removedError(parent);
     if (!isThereAlready(error) && !(isFull(error) && (await isThere(draft.id, context)))) throw error;
     return { run: await requireSame(draft, edits, isNow(wanted), context), existed: true };
   }

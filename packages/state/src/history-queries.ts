@@ -73,7 +73,7 @@ export const saveCheckpoint = (
 /** What the run did is still there. */
 export const requireDetails = (run: string) => surql`{
   LET $run = (SELECT endedAt, seek.over AS over FROM ONLY ${runId(run)});
-  IF $run = NONE OR ($run.endedAt != NONE AND $run.over = NONE) { THROW ${queries.THROWN.stale} }
+  IF $run = NONE OR ($run.endedAt != NONE AND $run.over = NONE) { THROW ${queries.THROWN.removed} }
 }`;
 
 // going back

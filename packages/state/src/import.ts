@@ -1,15 +1,18 @@
 // Import. Owns: bringing the runs of an export into a database.
 // I1. The whole file is checked before anything is written (Y1).
 // I2. A run is there when all of it is: until then its place is held by a row that nobody can set going, read or fork. What was
-//     cut off is finished by importing the same file again.
+//     cut off is finished by importing the same file again, also where runs that it had brought were set going meanwhile.
 // I3. Events keep their order and their n. They get new positions and times, as the log has one order and one clock; where they
 //     were, their ids tell (`imported:<origin>:<position>`).
 // I4. A run that was not over is parked, so that nobody goes on with it unasked.
+// I5. A fork is there only if what it reads of its parent is: retention, which keeps what a fork reads, does not know of it before.
 
+import type { Statement } from "@sentient/db-pool";
 import { canonicalJson, hashOf, runTable, type Json } from "@sentient/schema";
 import type { Context } from "./changing.ts";
-import { isStale } from "./commit.ts";
+import { isStale, thrownBy } from "./commit.ts";
 import { StateError } from "./errors.ts";
+import { requireDetails } from "./history-queries.ts";
 import { FileCheck, type Contained, type Sound } from "./import-check.ts";
 import { bringDetails } from "./import-details.ts";
 import { bringEvents } from "./import-events.ts";
@@ -27,7 +30,7 @@ import { readLines, spool } from "./transfer-file.ts";
 export interface Imported {
   /** The run that was exported. */
   run: string;
-  /** Runs that are there now, and that were there before, as they are in the file. */
+  /** Runs that are there now, and that were there before: as they are in the file, or brought by it and gone on since. */
   imported: string[];
   existed: string[];
 }
@@ -128,7 +131,7 @@ async function reserve(path: string, sound: Sound, context: Context): Promise<Se
   const wanted = new Map<string, { again: boolean; row: Record<string, unknown> | undefined }>();
   for await (const { run, of } of runsOf(path, sound)) {
     const row = await db.query(core.readRun(run.id));
-    const found = row === undefined ? "none" : whatIsThere(row, run, of, sound);
+    const found = row === undefined ? "none" : await whatIsThere(row, run, of, sound, db);
     if (found === "other") throw conflictError(run.id);
     if (found !== "same") {
       const place = found === "unfinished" ? undefined : placeOf(run, sound.sha256);
@@ -154,11 +157,20 @@ async function reserve(path: string, sound: Sound, context: Context): Promise<Se
 
 type Found = "same" | "unfinished" | "bare" | "other";
 
-function whatIsThere(row: unknown, wanted: Run, { hasDetails }: Contained, { sha256 }: Sound): Found {
-  const { run, hasDetails: isWhole } = readRun(row);
+async function whatIsThere(
+  row: unknown,
+  wanted: Run,
+  { n, hasDetails }: Contained,
+  { sha256 }: Sound,
+  db: Context["db"],
+): Promise<Found> {
+  const { run, first, hasDetails: isWhole } = readRun(row);
   if (run.status === "parked" && isReserved(run))
     return run.problem.message === reservedBy(sha256).message ? "unfinished" : "other";
-  if (textOf(run) !== textOf(wanted)) return "other";
+  if (textOf(run) !== textOf(wanted)) {
+    const told = await db.query(queries.readImports(run.id, n, first));
+    return told.some((data) => (JSON.parse(data) as { file?: string }).file === sha256) ? "same" : "other";
+  }
   if (isWhole || !hasDetails) return "same";
   return (row as { seek: { bare?: Date } }).seek.bare === undefined ? "other" : "bare";
 }
@@ -225,14 +237,21 @@ async function putRuns(
       statements: (placed, placedAt) => {
         const at = time.of(placedAt);
         return some.flatMap(({ run, of }, i) => [
+          ...readsOf(run, of, sound),
           queries.putRun(run.id, by, finalRow(run, of, firsts[i] ?? placed[i]!.position, at)),
           ...edgesOf(run),
         ]);
       },
     });
   } catch (error) {
+    if (thrownBy(error) === core.THROWN.removed) throw parentRemovedError(error);
     throw isStale(error) ? conflictError(some[0]!.run.id, error) : error;
   }
+}
+
+/** I5. */
+function readsOf({ forkOf }: Run, { hasDetails }: Contained, { runs }: Sound): Statement[] {
+  return hasDetails && forkOf && runs.get(forkOf.run)!.hasDetails ? [requireDetails(forkOf.run)] : [];
 }
 
 /** How long its details are kept is counted from now on. */
@@ -258,6 +277,15 @@ function conflictError(run: string, cause?: unknown): StateError {
     message: `there is a run ${run} already, and it is not what the file holds, or another import brings it at this moment; nothing of it was changed. Import into another database, or remove it first`,
     details: { run },
     ...(cause === undefined ? {} : { cause }),
+  });
+}
+
+function parentRemovedError(cause: unknown): StateError {
+  return new StateError({
+    code: "state.details_removed",
+    message:
+      "what a run did of which the file holds a fork was removed while it was imported; import the file again, which brings it back",
+    cause,
   });
 }
 

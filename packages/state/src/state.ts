@@ -434,7 +434,8 @@ export class State {
    * get new positions and times. A run that was not over is parked, and goes on when it is resumed.
    *
    * @throws `state.bad_export` for lines that are damaged or of a newer release, naming the line; `state.run_conflict` if a run
-   * of them is there already, and is another; what `bus.log.append` throws
+   * of them is there already, and is another; `state.details_removed` if what a fork of them reads was removed meanwhile, which
+   * importing them again brings back; what `bus.log.append` throws
    * @example const { imported, existed } = await state.import(lines);
    */
   import(lines: AsyncIterable<string> | Iterable<string>): Promise<Imported> {

@@ -134,6 +134,22 @@ export const readToldTypes = (run: string, after: number) => surql<string[]>`{
   (SELECT type, n FROM event WHERE run = $run AND n > $n).type
 }`;
 
+/**
+ * What is told of imports of a run, as it is there since the event at `first`: before anything that it did here. Other runs
+ * had its id before.
+ */
+export const readImports = (run: string, after: number, first: number) => surql<string[]>`{
+  LET $run = ${run};
+  LET $n = ${after};
+  LET $last = ${after + AFTER_IMPORT};
+  LET $first = ${eventId(first)};
+  LET $told = (SELECT id, type, data FROM event WHERE run = $run AND n > $n AND n <= $last);
+  (SELECT VALUE data FROM $told WHERE type = "run.imported" AND id >= $first)
+}`;
+
+/** More than an import finds of a run beyond its file: each time that it was removed and brought back tells a few. */
+const AFTER_IMPORT = 1_000;
+
 /** What the log has at places of runs: nothing where it was trimmed. */
 export const readTold = (places: readonly [run: string, n: number][]) =>
   surql<({ type: string; data: string } | undefined)[]>`
