@@ -6,8 +6,8 @@ import { z } from "zod";
 import * as queries from "./agents-queries.ts";
 import { textOf } from "./change.ts";
 import type { Context } from "./changing.ts";
-import { checked, notFoundError, StateError } from "./errors.ts";
-import { retried, revisionMismatchError } from "./retried.ts";
+import { checked, notFoundError, revisionMismatchError, StateError } from "./errors.ts";
+import { retried } from "./retried.ts";
 
 /** What an agent remembers across its runs. */
 export type AgentState = Omit<StoredState, "id"> & { name: Name };
@@ -34,7 +34,7 @@ export async function createState(agent: string, state: Json, context: Context):
   } catch (error) {
     if (!(error instanceof DbError && error.code === "db.already_exists")) throw error;
     const { revision } = await requireState(name, context.db);
-    throw revisionMismatchError(`the state of the agent ${name}`, 0, revision);
+    throw revisionMismatchError(`the state of the agent ${name}`, { expected: 0, revision });
   }
   return given(created!);
 }
@@ -58,7 +58,10 @@ export async function changeState(
   return retried(`the state of the agent ${name}`, async () => {
     const before = await requireState(name, context.db);
     if (revision !== undefined && revision !== before.revision)
-      throw revisionMismatchError(`the state of the agent ${name}`, revision, before.revision);
+      throw revisionMismatchError(`the state of the agent ${name}`, {
+        expected: revision,
+        revision: before.revision,
+      });
     const state = typeof change === "function" ? await change(structuredClone(before.state)) : change;
     return save(before, state, context);
   });

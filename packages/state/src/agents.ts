@@ -15,9 +15,9 @@ import { z } from "zod";
 import * as queries from "./agents-queries.ts";
 import { changeState, createState, getState, type AgentState, type StateUpdate } from "./agent-states.ts";
 import type { Context } from "./changing.ts";
-import { By, type ControlOptions } from "./control.ts";
+import { Control, type ControlOptions } from "./control.ts";
 import { checked, notFoundError } from "./errors.ts";
-import { JsonValue } from "./json-value.ts";
+import { JsonValue } from "./options.ts";
 import { retried } from "./retried.ts";
 import { defined } from "./telling.ts";
 
@@ -188,7 +188,7 @@ export class Agents {
     type: "agent.paused" | "agent.resumed",
     options: ControlOptions,
   ): Promise<Agent[]> {
-    const said = defined(checked(By, options, `a change of the agent ${name}`));
+    const said = defined(checked(Control, options, `a change of the agent ${name}`));
     const { bus, time } = this.#context;
     return retried(`the agent ${name}`, async () => {
       const agents = await this.get(name);

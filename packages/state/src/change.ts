@@ -13,10 +13,9 @@ import {
 } from "@sentient/schema";
 import { z } from "zod";
 import { readAnswerSchema } from "./answer-schema.ts";
-import { StateError } from "./errors.ts";
-import { JsonValue } from "./json-value.ts";
+import { issuesOf, StateError } from "./errors.ts";
+import { JsonValue, Person } from "./options.ts";
 
-const By = z.string().min(1).max(256);
 const Reason = z.string().max(1024).optional();
 
 const step = {
@@ -65,7 +64,7 @@ const End = z.union([
   z.strictObject({ complete: JsonValue }),
   z.strictObject({ fail: Failure }),
   z.strictObject({ cancel: z.strictObject({ reason: Reason }) }),
-  z.strictObject({ pause: z.strictObject({ by: By, reason: Reason }) }),
+  z.strictObject({ pause: z.strictObject({ by: Person, reason: Reason }) }),
   z.strictObject({
     park: z.strictObject({
       reason: z.enum(["no_worker", "journal_mismatch", "attempts_exhausted", "too_long", "asked"]),
@@ -125,7 +124,7 @@ export type End = NonNullable<Change["end"]>;
 /** @throws `state.bad_change`, naming the field; `schema.limit` comes with the rows */
 export function checkChange(change: Change): CheckedChange {
   const parsed = Change.safeParse(change);
-  if (!parsed.success) throw badChange(parsed.error.issues.map(said).join("; "));
+  if (!parsed.success) throw badChange(issuesOf(parsed.error).join("; "));
   const keys = parsed.data.steps?.map(({ key }) => key) ?? [];
   const twice = keys.find((key, i) => keys.indexOf(key) < i);
   if (twice !== undefined) throw badChange(`the step ${twice} stands in it twice`);
@@ -153,10 +152,6 @@ function requireSchema(key: string, schema: Json): void {
   } catch (cause) {
     throw badChange(`the schema of the question ${key} cannot be read: ${(cause as Error).message}`, cause);
   }
-}
-
-function said({ path, message }: z.core.$ZodIssue): string {
-  return path.length > 0 ? `${path.map(String).join(".")}: ${message}` : message;
 }
 
 export function badChange(why: string, cause?: unknown): StateError {

@@ -10,7 +10,7 @@ import { readDocument } from "./documents.ts";
 import { checked, StateError } from "./errors.ts";
 import * as queries from "./history-queries.ts";
 import { inHistory } from "./journal.ts";
-import { JsonValue } from "./json-value.ts";
+import { By, JsonValue } from "./options.ts";
 import { requireCheckpoint } from "./points.ts";
 import { checkpointId } from "./queries.ts";
 import type { Run } from "./run.ts";
@@ -32,7 +32,7 @@ export interface CheckpointPage {
 
 const Options = z.strictObject({
   metadata: JsonValue.optional(),
-  by: z.string().min(1).max(256).default("somebody"),
+  by: By,
 });
 
 export interface CheckpointOptions {

@@ -3,11 +3,12 @@
 import { z } from "zod";
 import { changeRun, type Context } from "./changing.ts";
 import { checked, StateError } from "./errors.ts";
+import { By } from "./options.ts";
 import type { Run } from "./run.ts";
 import { defined } from "./telling.ts";
 
-export const By = z.strictObject({
-  by: z.string().min(1).max(256).default("somebody"),
+export const Control = z.strictObject({
+  by: By,
   reason: z.string().max(1024).optional(),
 });
 
@@ -19,7 +20,7 @@ export interface ControlOptions {
 
 /** A run that is held is paused by its worker, before its next step; any other at once. */
 export function pause(id: string, options: ControlOptions, context: Context): Promise<Run> {
-  const said = defined(checked(By, options, "a pause"));
+  const said = defined(checked(Control, options, "a pause"));
   return changeRun(
     id,
     ({ run }) => {
@@ -36,7 +37,7 @@ export function pause(id: string, options: ControlOptions, context: Context): Pr
 
 /** Puts a run that is paused or parked back into its queue; takes back a pause that was not done yet. */
 export function resume(id: string, options: ControlOptions, context: Context): Promise<Run> {
-  const { by } = checked(By, options, "a resume");
+  const { by } = checked(Control, options, "a resume");
   return changeRun(
     id,
     ({ run }) => {
@@ -53,7 +54,7 @@ export function resume(id: string, options: ControlOptions, context: Context): P
   );
 }
 
-const Cancel = By.extend({ force: z.boolean().default(false) });
+const Cancel = Control.extend({ force: z.boolean().default(false) });
 
 export interface CancelOptions extends ControlOptions {
   /** Ends it at once, whoever holds it and whatever it would undo. */

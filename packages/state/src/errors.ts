@@ -82,6 +82,24 @@ export function removedError(run: string): StateError {
   });
 }
 
+export function revisionMismatchError(
+  what: string,
+  { expected, revision, ...of }: { expected: number; revision: number; [of: string]: unknown },
+): StateError {
+  return new StateError({
+    code: "state.revision_mismatch",
+    message: `${what} is at revision ${revision}, and not at ${expected}: read it again, and decide anew`,
+    details: { ...of, expected, revision },
+  });
+}
+
+/** What does not fit a schema, each with its place. */
+export function issuesOf({ issues }: z.ZodError): string[] {
+  return issues.map(({ path, message }) =>
+    path.length > 0 ? `${path.map(String).join(".")}: ${message}` : message,
+  );
+}
+
 /**
  * An option as its schema says it.
  *
@@ -90,13 +108,11 @@ export function removedError(run: string): StateError {
 export function checked<S extends z.ZodType>(schema: S, value: unknown, what: string): z.output<S> {
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
-  const said = parsed.error.issues.map(({ path, message }) =>
-    path.length > 0 ? `${path.map(String).join(".")}: ${message}` : message,
-  );
+  const issues = issuesOf(parsed.error);
   throw new StateError({
     code: "state.bad_option",
-    message: `${what}: ${said.join("; ")}`,
-    details: { issues: said },
+    message: `${what}: ${issues.join("; ")}`,
+    details: { issues },
   });
 }
 

@@ -5,7 +5,7 @@ import type { Context } from "./changing.ts";
 import { startsLeft } from "./claim-queries.ts";
 import { checkedRun, notFoundError } from "./errors.ts";
 import { readCircumstances, type Circumstances } from "./explain-queries.ts";
-import { readRun, type Run, type RunOf } from "./run.ts";
+import { isClaimable, readRun, type Run, type RunOf } from "./run.ts";
 import { defined } from "./telling.ts";
 import { LIVE_MS } from "./workers.ts";
 
@@ -185,13 +185,6 @@ function ofWishes(run: Run, now: Date): Explanation[] {
         ]
       : []),
   ];
-}
-
-function isClaimable(run: Run, now: Date): boolean {
-  if (run.status === "queued") return run.availableAt <= now;
-  if (run.status === "running") return run.lease.until <= now;
-  if (run.status !== "waiting") return false;
-  return [run.wakeAt, run.deadline].some((at) => at instanceof Date && at <= now);
 }
 
 /** What keeps it from being claimed; that nothing does, if nothing does. */

@@ -31,7 +31,7 @@ import { readDocument } from "./documents.ts";
 import { checked, removedError, StateError } from "./errors.ts";
 import * as history from "./history-queries.ts";
 import { readJournal, type Journal } from "./journal.ts";
-import { JsonValue } from "./json-value.ts";
+import { By, JsonValue } from "./options.ts";
 import { isOnePoint, ONE_POINT, pointFields, resolve, type Point } from "./points.ts";
 import * as queries from "./queries.ts";
 import { requireState } from "./restore.ts";
@@ -61,7 +61,7 @@ const Options = z
     maxAttempts: z.int().min(1).optional(),
     availableAt: z.date().optional(),
     deadline: z.date().optional(),
-    by: z.string().min(1).max(256).default("somebody"),
+    by: By,
   })
   .refine(isOnePoint, ONE_POINT);
 type Wanted = z.output<typeof Options>;

@@ -5,7 +5,7 @@
 import { hashOf } from "@sentient/schema";
 import { createHash, type Hash as Hasher } from "node:crypto";
 import type { z } from "zod";
-import { StateError } from "./errors.ts";
+import { issuesOf, StateError } from "./errors.ts";
 import {
   Body,
   type BodyOf,
@@ -191,8 +191,7 @@ export class FileCheck {
   #parse<S extends z.ZodType>(schema: S, value: unknown): z.output<S> {
     const parsed = schema.safeParse(value);
     if (parsed.success) return parsed.data;
-    const said = parsed.error.issues.map(({ path, message }) => `${path.map(String).join(".")}: ${message}`);
-    throw this.#bad(said.slice(0, 3).join("; "));
+    throw this.#bad(issuesOf(parsed.error).slice(0, 3).join("; "));
   }
 
   #bad(why: string, cause?: unknown): StateError {

@@ -17,10 +17,11 @@ import { readAnswerSchema } from "./answer-schema.ts";
 import { textOf } from "./change.ts";
 import { changeRun, requireRun, type Context } from "./changing.ts";
 import { busyError, thrownBy } from "./commit.ts";
-import { checked, checkedRun, notFoundError, StateError } from "./errors.ts";
+import { checked, checkedRun, issuesOf, notFoundError, StateError } from "./errors.ts";
+import { Person } from "./options.ts";
 import { answerQuestion, THROWN } from "./queries.ts";
 import * as queries from "./question-queries.ts";
-import type { Run } from "./run.ts";
+import { wakeUps } from "./waking.ts";
 
 type Without<T, K extends string> = T extends unknown ? Omit<T, K> : never;
 
@@ -31,7 +32,7 @@ type QuestionOf<Status extends Question["status"]> = Extract<Question, { status:
 /** Without what may be large, which `get` has: schema, answer, and the answer at the deadline. */
 export type ListedQuestion = Without<Question, "schema" | "onTimeout" | "answer">;
 
-const By = z.strictObject({ by: z.string().min(1).max(256) });
+const AnswerOptions = z.strictObject({ by: Person });
 
 const ListOptions = z.strictObject({
   run: RunId.optional(),
@@ -108,7 +109,7 @@ export class Questions {
    * @example await state.answer(run.id, "main/approve#1", true, { by: "ada" });
    */
   async answer(run: string, key: string, value: Json, options: { by: string }): Promise<Question> {
-    const { by } = checked(By, options, "an answer");
+    const { by } = checked(AnswerOptions, options, "an answer");
     for (let tries = 0; tries < MOST_TRIES; tries++) {
       try {
         return await attempt({ run, key, value, by }, this.#context);
@@ -143,7 +144,7 @@ async function attempt({ run: id, key, value, by }: Answer, context: Context): P
       return {
         events: [
           { event: { type: "question.answered" }, told: { data: { key, by }, source: by } },
-          ...wakeUps(run, key),
+          ...wakeUps(run, (wait) => wait.for === "question" && wait.at === key),
         ],
         statements: (_, at) => {
           answered = { ...question, status: "answered", answer, answeredBy: by, answeredAt: at };
@@ -154,12 +155,6 @@ async function attempt({ run: id, key, value, by }: Answer, context: Context): P
     context,
   );
   return answered!;
-}
-
-function wakeUps(run: Run, key: string) {
-  if (run.status !== "waiting") return [];
-  const wait = run.waitingFor.find((each) => each.for === "question" && each.at === key);
-  return wait ? [{ event: { type: "run.resumed" as const, key: wait.at } }] : [];
 }
 
 function isSameAnswer(question: Question, value: Json, by: string): boolean {
@@ -173,9 +168,7 @@ function isSameAnswer(question: Question, value: Json, by: string): boolean {
 function requireValid({ run, key, schema }: Question, value: Json): Json {
   const read = schema === undefined ? undefined : readAnswerSchema(schema).safeParse(value);
   if (read && !read.success) {
-    const issues = read.error.issues.map(({ path, message }) =>
-      path.length > 0 ? `${path.map(String).join(".")}: ${message}` : message,
-    );
+    const issues = issuesOf(read.error);
     throw new StateError({
       code: "state.invalid_answer",
       message: `the question ${key} of the run ${run} takes another answer: ${issues.join("; ")}`,

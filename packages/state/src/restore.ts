@@ -16,10 +16,11 @@ import { checked, StateError } from "./errors.ts";
 import * as queries from "./history-queries.ts";
 import { inHistory, readJournal } from "./journal.ts";
 import { resolve, type Resolved } from "./points.ts";
+import { By } from "./options.ts";
 import { patchId } from "./queries.ts";
 import type { Run } from "./run.ts";
 
-const Options = z.strictObject({ by: z.string().min(1).max(256).default("somebody") });
+const Options = z.strictObject({ by: By });
 const To = z.union([z.strictObject({ checkpoint: Name }), z.strictObject({ n: z.int().min(1) })], {
   error: "say { checkpoint } or { n }",
 });

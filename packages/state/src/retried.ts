@@ -25,11 +25,3 @@ export async function retried<T>(what: string, attempt: () => Promise<T>): Promi
 function isThere(error: unknown): boolean {
   return error instanceof DbError && error.code === "db.already_exists";
 }
-
-export function revisionMismatchError(what: string, expected: number, current: number): StateError {
-  return new StateError({
-    code: "state.revision_mismatch",
-    message: `${what} is at revision ${current}, and not at ${expected}: read it again, and decide anew`,
-    details: { expected, revision: current },
-  });
-}

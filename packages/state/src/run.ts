@@ -19,7 +19,7 @@ export const laneOf = ({ queue, name, version }: { queue: string; name: string; 
 /** Where indexes look for it. What is over, paused or parked nobody claims. */
 function seekOf(run: Run, first: number): StoredRun["seek"] {
   const tree = run.root === run.id ? {} : { tree: run.root };
-  return { newest: -first, ...tree, ...claimable(run), ...("endedAt" in run ? { over: run.endedAt } : {}) };
+  return { newest: -first, ...tree, ...placeOf(run), ...("endedAt" in run ? { over: run.endedAt } : {}) };
 }
 
 /** Of one priority what was begun goes on before what was not: it does not stand behind all that came since. */
@@ -27,7 +27,7 @@ function rankOf({ priority, startedAt }: Run): number {
   return 0 - 2 * priority - (startedAt ? 1 : 0); // -0 would be a float
 }
 
-function claimable(run: Run): Partial<StoredRun["seek"]> {
+function placeOf(run: Run): Partial<StoredRun["seek"]> {
   switch (run.status) {
     case "queued":
       return run.availableAt > run.updatedAt
@@ -36,15 +36,35 @@ function claimable(run: Run): Partial<StoredRun["seek"]> {
     case "running":
       return { due: laneOf(run), dueAt: run.lease.until };
     case "waiting": {
-      const times = [run.wakeAt, run.deadline].filter((at) => at instanceof Date);
-      return times.length === 0
-        ? {}
-        : { due: laneOf(run), dueAt: new Date(Math.min(...times.map((at) => at.getTime()))) };
+      const dueAt = dueOf(run);
+      return dueAt ? { due: laneOf(run), dueAt } : {};
     }
     default:
       return {};
   }
 }
+
+/** When a run that waits goes on by itself. */
+function dueOf({ wakeAt, deadline }: RunOf<"waiting">): Date | undefined {
+  const times = [wakeAt, deadline].filter((at) => at instanceof Date);
+  return times.length === 0 ? undefined : new Date(Math.min(...times.map((at) => at.getTime())));
+}
+
+/** Whether a worker may claim it, for all that its row says. */
+export function isClaimable(run: Run, now: Date): boolean {
+  switch (run.status) {
+    case "queued":
+      return run.availableAt <= now;
+    case "running":
+      return run.lease.until <= now;
+    case "waiting":
+      return (dueOf(run) ?? NEVER) <= now;
+    default:
+      return false;
+  }
+}
+
+const NEVER = new Date(8.64e15);
 
 export interface Row {
   id: RecordId<"run">;

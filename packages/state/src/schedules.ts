@@ -11,10 +11,10 @@ import {
 } from "@sentient/schema";
 import { z } from "zod";
 import type { Context } from "./changing.ts";
-import { checked, notFoundError, StateError } from "./errors.ts";
+import { checked, notFoundError, revisionMismatchError, StateError } from "./errors.ts";
 import { draftOf } from "./firing.ts";
-import { JsonValue } from "./json-value.ts";
-import { retried, revisionMismatchError } from "./retried.ts";
+import { JsonValue } from "./options.ts";
+import { retried } from "./retried.ts";
 import * as queries from "./schedules-queries.ts";
 import { nextSlot, nextSlots } from "./slots.ts";
 import { defined } from "./telling.ts";
@@ -97,8 +97,9 @@ export class Schedules {
     const { revision, ...wanted } = defined(checked(Put, options, `the schedule ${id}`));
     return retried(`the schedule ${id}`, async () => {
       const { now, before } = await this.#read(name);
-      if (revision !== undefined && revision !== (before?.revision ?? 0))
-        throw revisionMismatchError(`the schedule ${id}`, revision, before?.revision ?? 0);
+      const current = before?.revision ?? 0;
+      if (revision !== undefined && revision !== current)
+        throw revisionMismatchError(`the schedule ${id}`, { expected: revision, revision: current });
       const isSameTime = before?.cron === wanted.cron && before.timeZone === wanted.timeZone;
       const nextAt = isSameTime ? before.nextAt : nextSlot(wanted, now);
       if (!isSameTime && !nextAt) throw neverError(wanted.cron, now);

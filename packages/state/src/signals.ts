@@ -19,10 +19,11 @@ import { textOf } from "./change.ts";
 import { changeRun, requireRun, type Context } from "./changing.ts";
 import { checked, checkedRun } from "./errors.ts";
 import { heldOf, type Lease } from "./lease.ts";
+import { Person } from "./options.ts";
 import { lastEventOf, signalId, untaken } from "./queries.ts";
-import type { Run } from "./run.ts";
 import * as queries from "./signal-queries.ts";
 import { defined } from "./telling.ts";
+import { wakeUps } from "./waking.ts";
 
 /** A message to a run from outside; it is the `n`-th event of the run that told of it. */
 export interface Signal {
@@ -36,7 +37,7 @@ export interface Signal {
   takenBy?: string;
 }
 
-const Options = z.strictObject({ source: z.string().min(1).max(256).optional(), id: EventId.optional() });
+const Options = z.strictObject({ source: Person.optional(), id: EventId.optional() });
 
 export interface SignalOptions {
   /** Who says it. */
@@ -91,7 +92,7 @@ async function send(
     ({ run }) => ({
       events: [
         { event: { type: "signal.received" }, told: { data: told, ...from, ...event } },
-        ...wakeUps(run, name),
+        ...wakeUps(run, (wait) => wait.for === "signal" && wait.name === name), // S1
       ],
       rows: ([placed], at) => {
         kept = { id: [run.id, placed!.n!], name, data, ...from, sentAt: at, untaken: untaken(run.id, name) };
@@ -102,13 +103,6 @@ async function send(
   );
   if (event.eventId === undefined) return signalOf(kept!);
   return (await sentBefore(event.eventId, id, told, { db })) ?? signalOf(kept!); // S2. somebody else may have said it
-}
-
-/** S1. */
-function wakeUps(run: Run, name: Name) {
-  if (run.status !== "waiting") return [];
-  const wait = run.waitingFor.find((each) => each.for === "signal" && each.name === name);
-  return wait ? [{ event: { type: "run.resumed" as const, key: wait.at } }] : [];
 }
 
 /** The signal of an id, if that is what was said under it. */

@@ -27,7 +27,7 @@ import { thrownBy } from "./commit.ts";
 import type { Depth } from "./depth.ts";
 import { EMPTY, whole } from "./document.ts";
 import { checked, leaseLostError, StateError } from "./errors.ts";
-import { JsonValue } from "./json-value.ts";
+import { JsonValue } from "./options.ts";
 import { HeldLease, NOT_GRANTED, type Lease } from "./lease.ts";
 import * as queries from "./queries.ts";
 import { rowOf, runId, type Run, type RunOf } from "./run.ts";

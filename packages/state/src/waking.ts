@@ -4,6 +4,7 @@
 
 import type { Statement } from "@sentient/db-pool";
 import type { NewEvent } from "@sentient/event-bus";
+import type { Wait } from "@sentient/schema";
 import * as queries from "./waking-queries.ts";
 import { requireRevision, saveRun } from "./queries.ts";
 import { apply, type RunEvent } from "./run-machine.ts";
@@ -53,6 +54,12 @@ export function waiting(run: string, { waitingFor }: Pick<RunOf<"waiting">, "wai
 /** A run as it will be, if it is still what was read. */
 export function save({ run, first }: ReadRun, next: Run): Statement {
   return saveRun(run.id, run.revision, rowOf(next, first));
+}
+
+/** What happens to a run that waits for what has come; nothing to any other. */
+export function wakeUps(run: Run, isIt: (wait: Wait) => boolean) {
+  const wait = run.status === "waiting" ? run.waitingFor.find(isIt) : undefined;
+  return wait ? [{ event: { type: "run.resumed" as const, key: wait.at } }] : [];
 }
 
 function isWaitingFor(run: Run, other: string): boolean {

@@ -13,8 +13,8 @@ import { changeRun, requireRun, type Context } from "./changing.ts";
 import { thrownBy } from "./commit.ts";
 import { change, type Written } from "./document.ts";
 import { readDocument } from "./documents.ts";
-import { checked, notFoundError, StateError } from "./errors.ts";
-import { JsonValue } from "./json-value.ts";
+import { checked, notFoundError, revisionMismatchError, StateError } from "./errors.ts";
+import { By, JsonValue } from "./options.ts";
 import { history, type RunHistory, type RunHistoryOptions } from "./list.ts";
 import { patchId, requireThere, THROWN } from "./queries.ts";
 import type { Run } from "./run.ts";
@@ -38,7 +38,7 @@ const Update = z
     state: JsonValue.optional(),
     patch: z.array(JsonValue).max(1_000).optional(),
     tags: z.array(z.string().min(1).max(128)).max(32).optional(),
-    by: z.string().min(1).max(256).default("somebody"),
+    by: By,
   })
   .refine(({ state, patch }) => state === undefined || patch === undefined, "say state or patch, not both");
 
@@ -185,11 +185,7 @@ function requireChangeable({ id, status, revision }: Run, expected: number): voi
       details: { run: id, status },
     });
   if (expected === revision || ["completed", "failed", "cancelled"].includes(status)) return; // what is over says so itself
-  throw new StateError({
-    code: "state.revision_mismatch",
-    message: `the run ${id} has the revision ${revision} by now, and not ${expected}: read it again, and decide anew`,
-    details: { run: id, expected, revision },
-  });
+  throw revisionMismatchError(`the run ${id}`, { run: id, expected, revision });
 }
 
 function edit(id: string, written: Written | undefined, tags: readonly string[], by: string) {
