@@ -2,7 +2,7 @@
 // Does not own: those that a worker makes of a run it holds (commit.ts), and going back to one (restore.ts).
 
 import { DbError } from "@sentient/db-pool";
-import type { NewRow } from "@sentient/event-bus";
+import type { Placed } from "@sentient/event-bus";
 import { checkpointTable, Name, requireWithin, type Checkpoint as Stored, type Json } from "@sentient/schema";
 import { z } from "zod";
 import { changeRun, requireRun, type Context } from "./changing.ts";
@@ -12,7 +12,7 @@ import * as queries from "./history-queries.ts";
 import { inHistory } from "./journal.ts";
 import { By, JsonValue } from "./options.ts";
 import { requireCheckpoint } from "./points.ts";
-import { checkpointId } from "./queries.ts";
+import { checkpointRow } from "./remembered.ts";
 import type { Run } from "./run.ts";
 
 /** A named point of a run. */
@@ -113,31 +113,14 @@ export class Checkpoints {
     const { hash } = await readDocument(run.id, undefined, this.#context.db);
     return {
       events: [{ event: { type: "checkpoint.created" as const }, told: { data: { name, by } } }],
-      statements: ([placed]: readonly { position: number; n?: number }[], at: Date) => [
-        queries.saveCheckpoint(rowOf(run, { name, metadata, hash, ...placed!, at }), run.restores ?? []),
+      statements: ([last]: readonly Placed[], at: Date) => [
+        queries.saveCheckpoint(
+          checkpointRow(run, { name, metadata, stateHash: hash, last: last!, at }),
+          run.restores ?? [],
+        ),
       ],
     };
   }
-}
-
-function rowOf(
-  { id, steps, attempts, token, version }: Run,
-  point: { name: Name; metadata: Json | undefined; hash: string; position: number; n?: number; at: Date },
-): NewRow {
-  const { name, metadata, hash, position, n, at } = point;
-  const row = checkpointTable.serialise({
-    id: [id, name],
-    n,
-    position,
-    stateHash: hash,
-    steps,
-    attempt: attempts,
-    token,
-    version,
-    ...(metadata === undefined ? {} : { metadata }),
-    createdAt: at,
-  } as never);
-  return { ...row, id: checkpointId(id, name) };
 }
 
 function checkpointOf(of: Run, { id: [run, name], ...rest }: Stored): Checkpoint {

@@ -10,19 +10,26 @@
 // C5. Who waits for a run to end is woken by the commit that ends it.
 
 import { DbError, type Statement } from "@sentient/db-pool";
-import type { Entry, EventBus, NewEvent, NewRow, Placed } from "@sentient/event-bus";
+import type { Entry, EventBus, Placed } from "@sentient/event-bus";
 import { EventBusError } from "@sentient/event-bus";
-import { questionTable, checkpointTable, stepTable, requireWithin } from "@sentient/schema";
-import * as blobs from "./blobs.ts";
-import { checkChange, textOf, type Change, type CheckedChange, type End } from "./change.ts";
-import { change as changeOf, type Document, type Written } from "./document.ts";
+import { checkChange, type Change, type CheckedChange, type End } from "./change.ts";
+import {
+  expirings,
+  lastOf,
+  newSteps,
+  nothingToTake,
+  rowsOf,
+  type NextState,
+  type Part,
+  type Rows,
+} from "./commit-rows.ts";
+import { change as changeOf, type Document } from "./document.ts";
 import { StateError } from "./errors.ts";
-import { saveCheckpoint } from "./history-queries.ts";
 import type { HeldLease } from "./lease.ts";
 import * as queries from "./queries.ts";
 import { apply } from "./run-machine.ts";
 import { readRun, rowOf, type Run, type RunOf } from "./run.ts";
-import { defined, endingOf, eventsOf } from "./telling.ts";
+import { endingOf, eventsOf } from "./telling.ts";
 import type { Time } from "./time.ts";
 import type { Store } from "./store.ts";
 import { NOBODY, waiting, wakingOf } from "./waking.ts";
@@ -74,12 +81,7 @@ async function withState(lease: HeldLease, change: CheckedChange, tools: Tools):
   return committed;
 }
 
-interface State {
-  written: Written | undefined;
-  next: Document;
-}
-
-async function attempt(lease: HeldLease, change: CheckedChange, state: State | undefined, tools: Tools) {
+async function attempt(lease: HeldLease, change: CheckedChange, state: NextState | undefined, tools: Tools) {
   const added = newSteps(lease, change);
   const steps = (lease.steps += added);
   const part = { change, state, steps, events: eventsOf({ ...lease.run, steps }, change) };
@@ -97,19 +99,6 @@ async function attempt(lease: HeldLease, change: CheckedChange, state: State | u
   if (change.end) lease.end();
   const { position, n } = lastOf(placed);
   return { position, n: n! };
-}
-
-/** Of events that were told before, under their ids, the places are from then. */
-function lastOf(placed: readonly Placed[]): Placed {
-  return placed.reduce((last, place) => (place.position > last.position ? place : last));
-}
-
-interface Part {
-  change: CheckedChange;
-  state: State | undefined;
-  /** How many the run remembers with those of the change. */
-  steps: number;
-  events: NewEvent[];
 }
 
 /** C2. The run goes on, and its row stands still. */
@@ -239,11 +228,6 @@ export function withdrawals(next: Run, at: Date): Statement[] {
   return next.hasQuestions && "endedAt" in next ? [queries.withdrawQuestions(next.id, at)] : [];
 }
 
-/** By the time of the commit, which is what the run was claimed by, and not that of the events, which runs ahead of it. */
-function expirings(run: string, { expires = [] }: CheckedChange, { now }: Time): Statement[] {
-  return expires.map((key) => queries.expireQuestion(run, key, now));
-}
-
 /** What the run is by now, if the lease still holds. */
 async function reload(lease: HeldLease, { db }: Tools): Promise<void> {
   const row = await db.query(queries.readRun(lease.run.id));
@@ -255,113 +239,6 @@ async function reload(lease: HeldLease, { db }: Tools): Promise<void> {
 /** C5. */
 function isFinal(end: End): boolean {
   return "complete" in end || "fail" in end || "cancel" in end;
-}
-
-/** C4. */
-function nothingToTake(run: string, waits: RunOf<"waiting">["waitingFor"]): Statement {
-  return queries.requireNothingToTake(
-    run,
-    waits.flatMap((wait) => (wait.for === "signal" ? wait.name : [])),
-    waits.flatMap((wait) => (wait.for === "question" ? wait.at : [])),
-    waits.flatMap((wait) => (wait.for === "run" ? wait.run : [])),
-  );
-}
-
-interface Rows {
-  rows: NewRow[];
-  statements: Statement[];
-}
-
-/** Everything a change writes beside the run itself. */
-function rowsOf(lease: HeldLease, part: Part, placed: readonly Placed[], at: Date): Rows {
-  const { change, state, events } = part;
-  const { id: run } = lease.run;
-  const n = placed[0]!.n!;
-  const rows: NewRow[] = [];
-  const statements: Statement[] = [];
-  const contents: blobs.Content[] = [];
-  for (const step of change.steps ?? []) {
-    const { row, content } = stepRow(lease, step, n, at);
-    if (content) contents.push(content);
-    if (isNew(lease, step)) rows.push(row);
-    else statements.push(queries.saveStep(row));
-  }
-  if (state?.written) {
-    const { row, content } = state.written;
-    rows.push({ id: queries.patchId(run, n), ...row, at });
-    if (content) contents.push(content);
-  }
-  if (change.checkpoint) {
-    const row = checkpointRow(lease, part, lastOf(placed), at);
-    const { restores } = lease.run;
-    if (restores) statements.push(saveCheckpoint(row, restores));
-    else rows.push(row);
-  }
-  const asked = placed.filter((_, i) => events[i]?.type === "question.asked");
-  for (const [i, { key, ...ask }] of (change.asks ?? []).entries())
-    rows.push(
-      questionTable.serialise({
-        ...defined(ask),
-        ...asked[i]!,
-        id: [run, key],
-        status: "open",
-        askedAt: at,
-      } as never) as NewRow,
-    );
-  for (const { n: signal, key } of change.takes ?? []) statements.push(queries.takeSignal(run, signal, key));
-  for (const key of change.withdraws ?? []) statements.push(queries.withdrawQuestion(run, key, at));
-  if (change.compensates !== undefined && !change.end)
-    statements.push(queries.setCompensates(run, change.compensates));
-  return { rows, statements: [...blobs.keep(contents, run, at), ...statements] };
-}
-
-function stepRow(
-  lease: HeldLease,
-  step: CheckedStep,
-  n: number,
-  at: Date,
-): { row: NewRow; content?: blobs.Content } {
-  const { key, startedAt = at, ...rest } = step;
-  const { id: run } = lease.run;
-  const core = { ...rest, n, token: lease.token, startedAt, endedAt: at };
-  const id = queries.stepId(run, lease.era, key);
-  if (!("result" in core))
-    return { row: { ...stepTable.serialise({ ...core, id: [run, lease.era, key] } as never), id } };
-  const { result, ...fields } = core; // written thousands of times a second: what the schema says was checked with the change
-  const text = textOf(result, `the result of ${key}`);
-  requireWithin("payloadBytes", Buffer.byteLength(text), `the result of the step ${key}`);
-  const content = blobs.contentOf(text);
-  return content
-    ? { row: { ...defined(fields), id, status: "stored", blob: content.hash }, content }
-    : { row: { ...defined(fields), id, result: text } };
-}
-
-function checkpointRow(lease: HeldLease, { change, state, steps }: Part, last: Placed, at: Date): NewRow {
-  const { id: run, version, attempts } = lease.run;
-  const { name, metadata } = change.checkpoint!;
-  return checkpointTable.serialise({
-    id: [run, name],
-    n: last.n,
-    position: last.position,
-    stateHash: state!.next.hash,
-    steps,
-    attempt: attempts,
-    token: lease.token,
-    version,
-    ...(metadata === undefined ? {} : { metadata }),
-    createdAt: at,
-  } as never) as NewRow;
-}
-
-type CheckedStep = NonNullable<CheckedChange["steps"]>[number];
-
-/** Whether it has no row yet, for all that is known. */
-function isNew(lease: HeldLease, { key, attempts }: CheckedStep): boolean {
-  return attempts === 1 && !lease.begun.has(key);
-}
-
-function newSteps(lease: HeldLease, { steps = [] }: CheckedChange): number {
-  return steps.filter(({ key }) => !lease.begun.has(key)).length;
 }
 
 /** Whether something changed that the commit relied on. */

@@ -15,7 +15,6 @@ import {
   RunId,
   runIdFor,
   StepKey,
-  stepTable,
   Version,
   type Json,
 } from "@sentient/schema";
@@ -34,6 +33,7 @@ import { readJournal, type Journal } from "./journal.ts";
 import { By, JsonValue } from "./options.ts";
 import { isOnePoint, ONE_POINT, pointFields, resolve, type Point } from "./points.ts";
 import * as queries from "./queries.ts";
+import { keptResult, type KeptResult } from "./remembered.ts";
 import { requireState } from "./restore.ts";
 import { rowOf, type Run, type RunOf } from "./run.ts";
 import { edges, isFull, isThere, isThereAlready, startedAt, type Started } from "./start.ts";
@@ -106,7 +106,7 @@ export async function fork(
   const document = await readDocument(parent, n, context.db); // and through all that are read through it
   if (checkpoint) requireState(checkpoint, document);
   const draft = draftOf(run, n, wanted);
-  const edits = editsOf(draft.id, wanted, await readJournal(parent, undefined, context.db));
+  const edits = editsOf(wanted, await readJournal(parent, undefined, context.db));
   try {
     await depth.add();
     return { run: await append(draft, edits, wanted, context), existed: false };
@@ -155,23 +155,20 @@ function draftOf(parent: Run, n: number, wanted: Wanted): RunOf<"queued"> {
   } as RunOf<"queued">;
 }
 
-/** Its rows but for the times, as of its first event. */
+/** Its rows but for their ids and times, as of its first event. */
 interface Edits {
   state?: Record<string, unknown>;
-  steps: { key: string; row: Record<string, unknown> }[];
+  steps: { key: string; row: KeptResult["fields"] & Record<string, unknown> }[];
   contents: blobs.Content[];
 }
 
-function editsOf(id: RunId, { state, steps }: Wanted, journal: Journal): Edits {
+function editsOf({ state, steps }: Wanted, journal: Journal): Edits {
   const contents: blobs.Content[] = [];
   const edited = Object.entries(steps).map(([key, result]) => {
-    const text = textOf(result, `the result of ${key}`);
-    requireWithin("payloadBytes", Buffer.byteLength(text), `the result of the step ${key}`);
-    const content = blobs.contentOf(text);
+    const { fields, content } = keptResult(key, textOf(result, `the result of ${key}`));
     if (content) contents.push(content);
-    const outcome = content ? { status: "stored", blob: content.hash } : { status: "completed", result };
     const name = journal.get(key)?.name ?? nameIn(key);
-    return { key, row: { id: [id, 0, key], n: 1, name, attempts: 1, token: 0, ...outcome } };
+    return { key, row: { n: 1, name, attempts: 1, token: 0, ...fields } };
   });
   const written = state === undefined ? undefined : whole(state);
   if (written?.content) contents.push(written.content);
@@ -218,8 +215,10 @@ function rowsOf(id: RunId, { state, steps }: Edits, at: Date): NewRow[] {
   return [
     ...(state ? [{ id: queries.patchId(id, 1), ...state, at }] : []),
     ...steps.map(({ key, row }) => ({
-      ...stepTable.serialise({ ...row, startedAt: at, endedAt: at } as never),
+      ...row,
       id: queries.stepId(id, 0, key),
+      startedAt: at,
+      endedAt: at,
     })),
   ];
 }
@@ -253,14 +252,20 @@ async function hasSameEdits(id: RunId, { state, steps }: Edits, { db }: Context)
     db.query(queries.readPatches(id, 1, 1)) as Promise<{ hash: string }[]>,
     db.query(queries.readSteps(id)),
   ]);
-  const edited = rows.map(stepTable.parse).filter(({ n }) => n === 1);
-  return patches[0]?.hash === state?.hash && outcomesOf(edited) === outcomesOf(steps.map(({ row }) => row));
+  const edited = (rows as EditRow[]).filter(({ n }) => n === 1);
+  const outcomes = edited.map((row) => outcomeOf(row.id.id[2], row)).toSorted();
+  const wanted = steps.map(({ key, row }) => outcomeOf(key, row)).toSorted();
+  return patches[0]?.hash === state?.hash && outcomes.join("\n") === wanted.join("\n");
 }
 
-function outcomesOf(rows: readonly object[]): string {
-  return rows
-    .map((row) => row as { id: string[]; blob?: string; result?: Json })
-    .map(({ id, blob, result }) => textOf([id.at(-1)!, blob ?? null, result ?? null], "an edit"))
-    .toSorted()
-    .join(",");
+interface EditRow {
+  id: { id: [run: string, era: number, key: string] };
+  n: number;
+  result?: string;
+  blob?: string;
+}
+
+/** What stands in its row: canonical text, or the hash of one. */
+function outcomeOf(key: string, { result, blob }: { result?: string; blob?: string }): string {
+  return JSON.stringify([key, blob ?? null, result ?? null]);
 }
