@@ -27,7 +27,7 @@ interface JsonFault {
  */
 export function canonicalJson(value: Json): string {
   const fault = jsonFault(value);
-  if (fault) throw new TypeError(`${fault.path}: ${fault.message}`);
+  if (fault) throw new TypeError([fault.path, fault.message].filter(Boolean).join(": "));
   return textOf(value);
 }
 

@@ -4,9 +4,9 @@ import { DbError } from "@sentient/db-pool";
 import { agentStateTable, Name, type AgentState as StoredState, type Json } from "@sentient/schema";
 import { z } from "zod";
 import * as queries from "./agents-queries.ts";
-import { textOf } from "./change.ts";
 import type { Context } from "./changing.ts";
 import { checked, notFoundError, revisionMismatchError, StateError } from "./errors.ts";
+import { textOf } from "./options.ts";
 import { retried } from "./retried.ts";
 
 /** What an agent remembers across its runs. */

@@ -207,7 +207,7 @@ export class Agents {
   /**
    * Gives an agent something to remember across its runs, which all its versions share.
    *
-   * @throws `state.revision_mismatch` if it has a state already; `state.bad_change`, `state.bad_option`, `schema.limit`
+   * @throws `state.revision_mismatch` if it has a state already; `state.bad_option`, also for what is not JSON, `schema.limit`
    * @example const { revision } = await state.agents.createState("research", { seen: [] });
    */
   createState(name: string, state: Json): Promise<AgentState> {
@@ -223,7 +223,7 @@ export class Agents {
    * Changes what an agent remembers: to a state that was made from the revision given; or by a function, which is called
    * again with the newest state if somebody else came between, unless a revision is given.
    *
-   * @throws `state.revision_mismatch`, whose `details.revision` is the current one; `state.not_found`, `state.bad_change`,
+   * @throws `state.revision_mismatch`, whose `details.revision` is the current one; `state.not_found`,
    * `state.bad_option`, `schema.limit`
    * @example await state.agents.updateState("research", (now) => ({ ...now, seen: [...now.seen, url] }));
    */

@@ -1,16 +1,6 @@
 // What a worker may change in one commit, checked.
 
-import {
-  canonicalJson,
-  EVENT_TYPES,
-  Failure,
-  hashOf,
-  Name,
-  StepKey,
-  Wait,
-  type EventType,
-  type Json,
-} from "@sentient/schema";
+import { EVENT_TYPES, Failure, Name, StepKey, Wait, type EventType, type Json } from "@sentient/schema";
 import { z } from "zod";
 import { readAnswerSchema } from "./answer-schema.ts";
 import { issuesOf, StateError } from "./errors.ts";
@@ -160,22 +150,4 @@ export function badChange(why: string, cause?: unknown): StateError {
     message: `the change cannot be committed: ${why}`,
     ...(cause === undefined ? {} : { cause }),
   });
-}
-
-/**
- * The text of a value, and its hash: equal values have equal ones.
- *
- * @throws `state.bad_change` for what is not JSON, naming the place
- */
-export function textOf(value: Json, what: string): string {
-  try {
-    return canonicalJson(value);
-  } catch (cause) {
-    throw badChange(`${what} is not JSON: ${(cause as Error).message}`, cause);
-  }
-}
-
-/** The hash of a step's input, or a run's. */
-export function inputHashOf(input: Json): string {
-  return hashOf(textOf(input, "the input"));
 }

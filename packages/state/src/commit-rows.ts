@@ -4,10 +4,11 @@ import type { Statement } from "@sentient/db-pool";
 import type { NewEvent, NewRow, Placed } from "@sentient/event-bus";
 import { questionTable, stepTable } from "@sentient/schema";
 import * as blobs from "./blobs.ts";
-import { textOf, type CheckedChange } from "./change.ts";
+import { badChange, type CheckedChange } from "./change.ts";
 import type { Document, Written } from "./document.ts";
 import { saveCheckpoint } from "./history-queries.ts";
 import type { HeldLease } from "./lease.ts";
+import { textOf } from "./options.ts";
 import * as queries from "./queries.ts";
 import { checkpointRow, keptResult } from "./remembered.ts";
 import type { RunOf } from "./run.ts";
@@ -83,7 +84,7 @@ function stepRow(
   if (!("result" in core))
     return { row: { ...stepTable.serialise({ ...core, id: [run, lease.era, key] } as never), id } };
   const { result, ...known } = core; // written thousands of times a second: what the schema says was checked with the change
-  const { fields, content } = keptResult(key, textOf(result, `the result of ${key}`));
+  const { fields, content } = keptResult(key, textOf(result, `the result of ${key}`, badChange));
   return { row: { ...defined(known), id, ...fields }, ...(content ? { content } : {}) };
 }
 

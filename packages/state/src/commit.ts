@@ -12,7 +12,7 @@
 import { DbError, type Statement } from "@sentient/db-pool";
 import type { Entry, EventBus, Placed } from "@sentient/event-bus";
 import { EventBusError } from "@sentient/event-bus";
-import { checkChange, type Change, type CheckedChange, type End } from "./change.ts";
+import { badChange, checkChange, type Change, type CheckedChange, type End } from "./change.ts";
 import {
   expirings,
   lastOf,
@@ -26,6 +26,7 @@ import {
 import { change as changeOf, type Document } from "./document.ts";
 import { StateError } from "./errors.ts";
 import type { HeldLease } from "./lease.ts";
+import { textOf } from "./options.ts";
 import * as queries from "./queries.ts";
 import { apply } from "./run-machine.ts";
 import { readRun, rowOf, type Run, type RunOf } from "./run.ts";
@@ -74,7 +75,8 @@ export async function commit(lease: HeldLease, wanted: Change, tools: Tools): Pr
 async function withState(lease: HeldLease, change: CheckedChange, tools: Tools): Promise<Committed> {
   lease.requireHeld();
   const document = await tools.documentOf(lease);
-  const written = change.state === undefined ? undefined : changeOf(document, change.state);
+  const written =
+    change.state === undefined ? undefined : changeOf(document, textOf(change.state, "the state", badChange));
   const next = written?.next ?? document;
   const committed = await attempt(lease, change, { written, next }, tools);
   lease.document = Promise.resolve(next);

@@ -24,9 +24,16 @@ export interface Document {
   patches: number;
 }
 
-const text = canonicalJson({});
+const EMPTY_TEXT = canonicalJson({});
 /** Before anything was written. */
-export const EMPTY: Document = { state: {}, text, hash: hashOf(text), snapshot: 0, patched: 0, patches: 0 };
+export const EMPTY: Document = {
+  state: {},
+  text: EMPTY_TEXT,
+  hash: hashOf(EMPTY_TEXT),
+  snapshot: 0,
+  patched: 0,
+  patches: 0,
+};
 
 /** What to write for a change: a row without its id, and content that is too large for one. */
 export interface Written {
@@ -36,12 +43,11 @@ export interface Written {
 }
 
 /**
- * What to write to make `state` of what was before; undefined if it is that already.
+ * What to write to make the state of a canonical text of what was before; undefined if it is that already.
  *
- * @throws `schema.limit`, `state.bad_change` for what is not JSON
+ * @throws `schema.limit`
  */
-export function change(before: Document, state: Json): Written | undefined {
-  const text = textOf(state);
+export function change(before: Document, text: string): Written | undefined {
   if (text === before.text) return undefined;
   const size = Buffer.byteLength(text);
   requireWithin("payloadBytes", size, "the state");
@@ -69,10 +75,10 @@ function patchOf(before: Document, state: Json): string | undefined {
 /** Where a patch may not reach, as it is read again with the guard against replacing a prototype. */
 const REFUSED = "/constructor/prototype";
 
-/** All of a state, whatever lies before. */
-export function whole(state: Json): Written {
+/** All of a state, by its canonical text, whatever lies before. */
+export function whole(text: string): Written {
   return (
-    change(EMPTY, state) ?? {
+    change(EMPTY, text) ?? {
       next: { ...EMPTY, snapshot: 2 },
       row: { hash: EMPTY.hash, kind: "snapshot", state: text },
     }
@@ -122,18 +128,6 @@ export function applied(state: Json, { id: [run], ops }: Extract<Patch, { kind: 
     return jsonPatch.applyPatch(state, ops as unknown as Operation[], true, true).newDocument;
   } catch (cause) {
     throw damagedError(run, cause);
-  }
-}
-
-function textOf(state: Json): string {
-  try {
-    return canonicalJson(state);
-  } catch (cause) {
-    throw new StateError({
-      code: "state.bad_change",
-      message: `the state cannot be kept: ${(cause as Error).message}`,
-      cause,
-    });
   }
 }
 

@@ -21,7 +21,6 @@ import {
 import { randomUUID } from "node:crypto";
 import { z } from "zod";
 import * as blobs from "./blobs.ts";
-import { textOf } from "./change.ts";
 import { requireRun, type Context } from "./changing.ts";
 import { thrownBy } from "./commit.ts";
 import type { Depth } from "./depth.ts";
@@ -30,7 +29,7 @@ import { readDocument } from "./documents.ts";
 import { checked, removedError, StateError } from "./errors.ts";
 import * as history from "./history-queries.ts";
 import { readJournal, type Journal } from "./journal.ts";
-import { By, JsonValue } from "./options.ts";
+import { By, JsonValue, textOf } from "./options.ts";
 import { isOnePoint, ONE_POINT, pointFields, resolve, type Point } from "./points.ts";
 import * as queries from "./queries.ts";
 import { keptResult, type KeptResult } from "./remembered.ts";
@@ -170,7 +169,7 @@ function editsOf({ state, steps }: Wanted, journal: Journal): Edits {
     const name = journal.get(key)?.name ?? nameIn(key);
     return { key, row: { n: 1, name, attempts: 1, token: 0, ...fields } };
   });
-  const written = state === undefined ? undefined : whole(state);
+  const written = state === undefined ? undefined : whole(textOf(state, "the state"));
   if (written?.content) contents.push(written.content);
   return { ...(written ? { state: written.row } : {}), steps: edited, contents };
 }

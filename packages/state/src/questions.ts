@@ -14,11 +14,10 @@ import {
 } from "@sentient/schema";
 import { z } from "zod";
 import { readAnswerSchema } from "./answer-schema.ts";
-import { textOf } from "./change.ts";
 import { changeRun, requireRun, type Context } from "./changing.ts";
 import { busyError, thrownBy } from "./commit.ts";
 import { checked, checkedRun, issuesOf, notFoundError, StateError } from "./errors.ts";
-import { Person } from "./options.ts";
+import { Person, textOf } from "./options.ts";
 import { answerQuestion, THROWN } from "./queries.ts";
 import * as queries from "./question-queries.ts";
 import { wakeUps } from "./waking.ts";

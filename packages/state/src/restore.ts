@@ -68,7 +68,7 @@ async function decide(run: Run, to: Resolved, by: string, context: Context): Pro
   ]);
   if (checkpoint) requireState(checkpoint, document);
   const freed = taken.filter(({ takenBy }) => !journal.has(takenBy));
-  const { row, content } = whole(document.state);
+  const { row, content } = whole(document.text);
   return {
     events: [
       { event: { type: "run.restored", to: n, n: 0, by }, told: { data: toldOf(to, document, by) } },

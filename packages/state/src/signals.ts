@@ -15,11 +15,10 @@ import {
   type Signal as StoredSignal,
 } from "@sentient/schema";
 import { z } from "zod";
-import { textOf } from "./change.ts";
 import { changeRun, requireRun, type Context } from "./changing.ts";
 import { checked, checkedRun } from "./errors.ts";
 import { heldOf, type Lease } from "./lease.ts";
-import { Person } from "./options.ts";
+import { Person, textOf } from "./options.ts";
 import { lastEventOf, signalId, untaken } from "./queries.ts";
 import * as queries from "./signal-queries.ts";
 import { defined } from "./telling.ts";

@@ -20,14 +20,13 @@ import {
 import { randomUUID } from "node:crypto";
 import { z } from "zod";
 import { keep } from "./blobs.ts";
-import { textOf } from "./change.ts";
 import type { Context } from "./changing.ts";
 import { requireRun } from "./changing.ts";
 import { thrownBy } from "./commit.ts";
 import type { Depth } from "./depth.ts";
 import { EMPTY, whole } from "./document.ts";
 import { checked, leaseLostError, StateError } from "./errors.ts";
-import { JsonValue } from "./options.ts";
+import { JsonValue, textOf } from "./options.ts";
 import { HeldLease, NOT_GRANTED, type Lease } from "./lease.ts";
 import * as queries from "./queries.ts";
 import { rowOf, runId, type Run, type RunOf } from "./run.ts";
@@ -117,7 +116,7 @@ export async function start(options: StartOptions, context: Context, depth: Dept
   const parent = wanted.parent === undefined ? undefined : (await requireRun(wanted.parent, context)).run;
   const draft = draftOf(run, wanted, hashOf(inputText), parent?.root ?? run);
   const { time } = context;
-  const first = state === undefined ? undefined : whole(state);
+  const first = state === undefined ? undefined : whole(textOf(state, "the state"));
   let started: Run | undefined;
   try {
     if (!parent) await depth.add(); // what a run waits for must not be kept from it

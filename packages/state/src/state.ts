@@ -345,8 +345,8 @@ export class State {
    * Says something to a run. It is kept until a step takes it, and wakes the run if it waits for that.
    *
    * @param data JSON, at most 256 KiB
-   * @throws `state.not_found`, `state.illegal_transition` once the run is over, `state.bad_option`, `state.bad_change` for what
-   * is not JSON, `state.busy`, `schema.limit`; `event_bus.event_conflict` if something else was said under its id
+   * @throws `state.not_found`, `state.illegal_transition` once the run is over, `state.bad_option`, also for what is not
+   * JSON, `state.busy`, `schema.limit`; `event_bus.event_conflict` if something else was said under its id
    * @example await state.signal(run.id, "paid", { total: 12 }, { id: "payment-17" });
    */
   signal(run: string, name: string, data: Json = null, options: SignalOptions = {}): Promise<Signal> {

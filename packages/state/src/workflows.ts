@@ -14,7 +14,7 @@ import { thrownBy } from "./commit.ts";
 import { change, type Written } from "./document.ts";
 import { readDocument } from "./documents.ts";
 import { checked, notFoundError, revisionMismatchError, StateError } from "./errors.ts";
-import { By, JsonValue } from "./options.ts";
+import { By, JsonValue, textOf } from "./options.ts";
 import { history, type RunHistory, type RunHistoryOptions } from "./list.ts";
 import { patchId, requireThere, THROWN } from "./queries.ts";
 import type { Run } from "./run.ts";
@@ -138,7 +138,7 @@ export class Workflows {
         requireChangeable(before, wanted.revision);
         const document = await readDocument(id, undefined, this.#context.db);
         const next = wanted.patch ? patched(document.state, wanted.patch) : (wanted.state ?? document.state);
-        const written = change(document, next);
+        const written = change(document, textOf(next, "the state"));
         after = written?.next.state ?? document.state;
         const tags = wanted.tags ?? before.tags;
         if (!written && isEqual(tags, before.tags)) return undefined;

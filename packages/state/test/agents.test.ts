@@ -190,7 +190,7 @@ describe("what an agent remembers", () => {
       code: "state.bad_option",
     });
     await expect(agents.createState("b", { at: 1n } as never)).rejects.toMatchObject({
-      code: "state.bad_change",
+      code: "state.bad_option",
     });
     expect(await agents.getState("a")).toMatchObject({ revision: 2, state: { seen: [1] } });
     expect(await told(bus)).toEqual([

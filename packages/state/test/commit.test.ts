@@ -67,6 +67,11 @@ describe("a commit", () => {
     ["nothing in it", {}, "state.bad_change"],
     ["a step twice", { steps: [done("b"), done("b")] }, "state.bad_change"],
     ["a step that is no JSON", { steps: [done("b", new Map() as never)] }, "state.bad_change"],
+    [
+      "a state that is no JSON",
+      { steps: [done("b")], state: { when: new Date() } as never },
+      "state.bad_change",
+    ],
     ["a key that is none", { steps: [done("a b")] }, "state.bad_change"],
     [
       "a step that has its result",

@@ -1,10 +1,12 @@
 // What a run remembers of its steps, and what becomes of it when its code does something else.
 
+import { canonicalJson, hashOf, type Json } from "@sentient/schema";
 import { describe, expect, test } from "vitest";
-import { inputHashOf } from "../src/change.ts";
 import type { Point } from "../src/index.ts";
 import { freshState } from "./support/fresh.ts";
 import { claimed, codeOf, done, failure, failureOf, held, range, running, storyOf } from "./support/runs.ts";
+
+const inputHashOf = (input: Json) => hashOf(canonicalJson(input));
 
 describe("a journal", () => {
   test("has each step by its key, with what became of it", async () => {

@@ -188,7 +188,7 @@ describe("the schema of an answer", () => {
     expect(await codeOf(() => state.answer(run, "ok#1", "x".repeat(300_000), { by: "ada" }))).toBe(
       "schema.limit",
     );
-    expect(await codeOf(() => state.answer(run, "ok#1", Infinity, { by: "ada" }))).toBe("state.bad_change");
+    expect(await codeOf(() => state.answer(run, "ok#1", Infinity, { by: "ada" }))).toBe("state.bad_option");
     expect(await state.answer(run, "ok#1", null, { by: "ada" })).toMatchObject({ answer: null });
   });
 });

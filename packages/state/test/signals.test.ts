@@ -91,7 +91,7 @@ describe("a signal", () => {
     const { state } = await freshState();
     const run = await started(state);
     expect(await codeOf(() => state.signal(run, "go", "x".repeat(300_000)))).toBe("schema.limit");
-    expect(await codeOf(() => state.signal(run, "go", NaN))).toBe("state.bad_change");
+    expect(await codeOf(() => state.signal(run, "go", NaN))).toBe("state.bad_option");
     expect(await typesOf(state, run)).toEqual(["run.queued"]);
   });
 

@@ -76,8 +76,9 @@ describe("a run that is started", () => {
   test("takes JSON only, of which there is not too much", async () => {
     const { state, bus } = await freshState();
     expect(await codeOf(() => started(state, { input: { when: new Date() } as never }))).toBe(
-      "state.bad_change",
+      "state.bad_option",
     );
+    expect(await codeOf(() => started(state, { state: 1n as never }))).toBe("state.bad_option");
     expect(await codeOf(() => started(state, { input: "x".repeat(1024 * 1024) }))).toBe("schema.limit");
     expect((await bus.history()).events).toEqual([]);
     expect(await started(state, { input: "x".repeat(1024 * 1024 - 2) })).toMatch(/^r-/);

@@ -101,6 +101,9 @@ describe("a workflow that is changed from outside", () => {
     expect(await codeOf(() => state.workflows.update(id, { revision: 1, patch: [], state: {} }))).toBe(
       "state.bad_option",
     );
+    expect(await codeOf(() => state.workflows.update(id, { revision: 1, state: NaN }))).toBe(
+      "state.bad_option",
+    );
     expect(await state.workflows.get(id)).toMatchObject({ run: { revision: 1 }, state: { items: [] } });
     expect(({} as { polluted?: boolean }).polluted).toBeUndefined();
   });
