@@ -7,7 +7,7 @@ import { checkpointTable, Name, requireWithin, type Checkpoint as Stored, type J
 import { z } from "zod";
 import { changeRun, requireRun, type Context } from "./changing.ts";
 import { readDocument } from "./documents.ts";
-import { checked, StateError } from "./errors.ts";
+import { checked, existsError, StateError } from "./errors.ts";
 import * as queries from "./history-queries.ts";
 import { inHistory } from "./journal.ts";
 import { By, JsonValue } from "./options.ts";
@@ -101,9 +101,8 @@ export class Checkpoints {
     try {
       await changeRun(run, (read) => this.#decide(read.run, named, metadata, by), this.#context);
     } catch (error) {
-      throw error instanceof DbError && error.code === "db.already_exists"
-        ? existsError(run, name, error)
-        : error;
+      const isThere = error instanceof DbError && error.code === "db.already_exists";
+      throw (isThere && existsError(run, error)) || error;
     }
     return this.get(run, name);
   }
@@ -132,14 +131,5 @@ function heldError({ id, status }: Run): StateError {
     code: "state.illegal_transition",
     message: `the run ${id} is held by a worker, and moves on meanwhile: let its worker make the checkpoint, or pause the run first`,
     details: { run: id, status },
-  });
-}
-
-function existsError(run: string, checkpoint: string, cause: unknown): StateError {
-  return new StateError({
-    code: "state.checkpoint_exists",
-    message: `the run ${run} has a checkpoint ${checkpoint} already, and what it names does not change; take another name`,
-    details: { run, checkpoint },
-    cause,
   });
 }

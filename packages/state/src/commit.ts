@@ -24,7 +24,7 @@ import {
   type Rows,
 } from "./commit-rows.ts";
 import { change as changeOf, type Document } from "./document.ts";
-import { StateError } from "./errors.ts";
+import { existsError, StateError } from "./errors.ts";
 import type { HeldLease } from "./lease.ts";
 import { textOf } from "./options.ts";
 import * as queries from "./queries.ts";
@@ -55,7 +55,7 @@ const MOST_TRIES = 1_000;
 
 /**
  * @throws `state.lease_lost`, after which nothing of the lease commits; `state.step_exists`, `state.nothing_to_wait_for`,
- * `state.not_open`, `state.bad_change`, `schema.limit`; what `bus.log.append` throws
+ * `state.not_open`, `state.checkpoint_exists`, `state.question_exists`, `state.bad_change`, `schema.limit`; what `bus.log.append` throws
  */
 export async function commit(lease: HeldLease, wanted: Change, tools: Tools): Promise<Committed> {
   lease.requireHeld();
@@ -256,13 +256,7 @@ export function thrownBy(error: unknown): unknown {
 function errorOf(error: unknown, lease: HeldLease): unknown {
   const { id: run } = lease.run;
   const thrown = thrownBy(error);
-  if (error instanceof DbError && error.code === "db.already_exists")
-    return new StateError({
-      code: "state.step_exists",
-      message: `a step, checkpoint or question of the change is there already, in the run ${run}; it has one result, and nothing of the change was committed`,
-      details: { run },
-      cause: error,
-    });
+  if (error instanceof DbError && error.code === "db.already_exists") return existsError(run, error) ?? error;
   if (thrown === queries.THROWN.woken)
     return nothingToWaitForError(lease.run, "something it wants to wait for is there");
   if (thrown === queries.THROWN.notOpen)

@@ -1,4 +1,4 @@
-import { SentientError } from "@sentient/db-pool";
+import { SentientError, type DbError } from "@sentient/db-pool";
 import { z } from "zod";
 
 export type StateErrorCode =
@@ -14,6 +14,7 @@ export type StateErrorCode =
   | "state.lease_lost"
   | "state.journal_mismatch"
   | "state.step_exists"
+  | "state.question_exists"
   | "state.nothing_to_wait_for"
   | "state.busy"
   // signals and questions
@@ -80,6 +81,36 @@ export function removedError(run: string): StateError {
     message: `what the run ${run} did is gone: its details were kept for a time and then removed`,
     details: { run },
   });
+}
+
+/** By the row that is there already. @returns undefined for what is none of a run's */
+export function existsError(run: string, cause: DbError): StateError | undefined {
+  const [, table, key = ""] = /^(\w+):\[.*'([^']*)'\]$/s.exec(String(cause.details?.id)) ?? [];
+  switch (table) {
+    case "step":
+      return new StateError({
+        code: "state.step_exists",
+        message: `the run ${run} remembers the step ${key} already; nothing of this change was committed. Read the journal, and go on from there`,
+        details: { run, key },
+        cause,
+      });
+    case "question":
+      return new StateError({
+        code: "state.question_exists",
+        message: `the run ${run} has asked ${key} already; nothing of this change was committed. Wait for its answer, or ask under another key`,
+        details: { run, key },
+        cause,
+      });
+    case "checkpoint":
+      return new StateError({
+        code: "state.checkpoint_exists",
+        message: `the run ${run} has a checkpoint ${key} already, and what it names does not change; nothing of this change was committed. Take another name`,
+        details: { run, checkpoint: key },
+        cause,
+      });
+    default:
+      return undefined;
+  }
 }
 
 export function revisionMismatchError(

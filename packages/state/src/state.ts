@@ -137,8 +137,8 @@ export class State {
    * events, or nothing.
    *
    * @throws `state.lease_lost` once another has the run, or this lease has ended, after which nothing of it commits;
-   * `state.step_exists`, `state.nothing_to_wait_for`, `state.not_open`, `state.checkpoint_exists`, `state.bad_change`,
-   * `state.busy`, `schema.limit`; `state.bad_option` for a lease that did not come from `claim`
+   * `state.step_exists`, `state.nothing_to_wait_for`, `state.not_open`, `state.checkpoint_exists`, `state.question_exists`,
+   * `state.bad_change`, `state.busy`, `schema.limit`; `state.bad_option` for a lease that did not come from `claim`
    * @example await state.commit(lease, { steps: [{ key: "main/add#1", name: "add", status: "completed", result: 3 }] });
    */
   async commit(lease: Lease, change: Change): Promise<Committed> {

@@ -78,11 +78,15 @@ describe("a commit", () => {
       { steps: [done("b"), done("a", 2)], state: { seen: 2 } },
       "state.step_exists",
     ],
-    ["a checkpoint that is there", { steps: [done("b")], checkpoint: { name: "here" } }, "state.step_exists"],
+    [
+      "a checkpoint that is there",
+      { steps: [done("b")], checkpoint: { name: "here" } },
+      "state.checkpoint_exists",
+    ],
     [
       "a question that is there",
       { steps: [done("b")], asks: [{ key: "q", text: "?" }] },
-      "state.step_exists",
+      "state.question_exists",
     ],
     ["a signal that is not", { steps: [done("b")], takes: [{ n: 99, key: "b" }] }, "state.not_open"],
     ["a result that is too large", { steps: [done("b"), done("c", "x".repeat(1_100_000))] }, "schema.limit"],
@@ -111,6 +115,29 @@ describe("a commit", () => {
     expect(await everything(db)).toEqual(before);
     await state.commit(lease, { steps: [done("b")], state: { seen: 3 }, end: { complete: 1 } });
     expect(await state.load(lease.run.id)).toMatchObject({ status: "completed", steps: 2 });
+  });
+
+  test.each<[string, Change, Record<string, string>]>([
+    ["step", { steps: [done("main/b.c#1"), done("main/a:x#1")] }, { key: "main/a:x#1" }],
+    ["checkpoint", { steps: [done("b")], checkpoint: { name: "here" } }, { checkpoint: "here" }],
+    [
+      "question",
+      {
+        asks: [
+          { key: "new", text: "?" },
+          { key: "q/1#1", text: "?" },
+        ],
+      },
+      { key: "q/1#1" },
+    ],
+  ])("says which %s of it is there already", async (_, change, details) => {
+    const { state } = await freshState();
+    const lease = await running(state, { id: "order:17" });
+    const asks = [{ key: "q/1#1", text: "?" }];
+    await state.commit(lease, { steps: [done("main/a:x#1")], asks, checkpoint: { name: "here" } });
+    const refused = await failureOf(() => state.commit(lease, change));
+    expect(refused.details).toEqual({ run: "order:17", ...details });
+    expect(refused.message).toContain(Object.values(details)[0]);
   });
 
   test("and the others of its moment fail or succeed each for itself", async () => {

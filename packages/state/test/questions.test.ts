@@ -114,7 +114,7 @@ describe("a question", () => {
     const { state } = await freshState();
     const lease = await running(state);
     await state.commit(lease, { asks: [ask()] });
-    expect(await codeOf(() => state.commit(lease, { asks: [ask()] }))).toBe("state.step_exists");
+    expect(await codeOf(() => state.commit(lease, { asks: [ask()] }))).toBe("state.question_exists");
   });
 
   test("is not there before it was asked", async () => {

@@ -116,7 +116,7 @@ describe("a restore", () => {
     await state.commit(lease, { state: { seen: "anew" }, checkpoint: { name: "fetched" } });
     expect(await state.stateAt(id, { checkpoint: "fetched" })).toEqual({ seen: "anew" });
     const again = state.commit(lease, { state: { seen: "twice" }, checkpoint: { name: "fetched" } });
-    await expect(again).rejects.toMatchObject({ code: "state.step_exists" });
+    await expect(again).rejects.toMatchObject({ code: "state.checkpoint_exists" });
     expect(await state.stateAt(id)).toEqual({ seen: "anew" });
   });
 

@@ -381,7 +381,7 @@ describe("where the first sketch lost data, or let it be lost", () => {
         createdAt: expect.any(Date) as Date,
       });
     expect(await codeOf(() => state.commit(lease, { checkpoint: { name: "at-1" } }))).toBe(
-      "state.step_exists",
+      "state.checkpoint_exists",
     );
   });
 
