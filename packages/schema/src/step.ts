@@ -4,6 +4,15 @@ import { Hash, RunId, StepKey, Token } from "./ids.ts";
 import { jsonText } from "./json.ts";
 import { defineTable } from "./table.ts";
 
+/** How it stood when it was first said that it is begun, once more is known of it. */
+const Begun = z.object({
+  n: z.int().min(1),
+  attempts: z.int().min(1),
+  token: Token,
+  startedAt: z.date(),
+  endedAt: z.date(),
+});
+
 const core = {
   /** The run, how often it had been restored by then, and the step: what was done before is kept. */
   id: z.tuple([RunId, z.int().min(0), StepKey]),
@@ -17,6 +26,7 @@ const core = {
   token: Token,
   startedAt: z.date(),
   endedAt: z.date(),
+  begun: Begun.optional(),
 };
 
 /** A remembered unit of work: what replay reads instead of doing it again. Of one that is not over, how far it came. */

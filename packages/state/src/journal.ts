@@ -1,6 +1,7 @@
 // Journal. Owns: what a run remembers of its steps.
 // J1. A step that a run remembers is the one that counts at a point of its history: what was done before a restore to an earlier
-//     point does not, and a fork remembers what its parent did up to where they part.
+//     point does not, and a fork remembers what its parent did up to where they part. One that was begun by then, and whose
+//     outcome came later, is begun there.
 // J2. A step of the same key is the same step: another name or input means that the code has changed, and the run is parked
 //     with both, rather than going on from something that never was.
 
@@ -21,8 +22,8 @@ type Without<T, K extends string> = T extends unknown ? Omit<T, K> : never;
 
 /** What is remembered of a step, as a union by its status. */
 export type Step = { key: string } & (
-  | (Without<Extract<StoredStep, { status: "completed" }>, "id"> & { result: Json })
-  | Without<Extract<StoredStep, { status: "failed" | "started" | "retrying" }>, "id">
+  | (Without<Extract<StoredStep, { status: "completed" }>, "id" | "begun"> & { result: Json })
+  | Without<Extract<StoredStep, { status: "failed" | "started" | "retrying" }>, "id" | "begun">
 );
 
 /** By key. */
@@ -50,7 +51,7 @@ export async function readJournal(run: string, upTo: UpTo, db: Store): Promise<M
     seen.push(read.run);
     const counts = inHistory(read.run, n);
     const own = (await db.query(queries.readSteps(read.run.id))).map(stepTable.parse);
-    rows.unshift(...own.filter((step) => counts(step.n)));
+    rows.unshift(...own.flatMap((step) => asOf(step, counts) ?? []));
     if (!read.run.forkOf) break;
     n = read.run.forkOf.n;
     read = await parentOfFork(read.run, db);
@@ -86,8 +87,16 @@ export function inHistory({ restores = [] }: Pick<Run, "restores">, upTo: UpTo):
   return (n) => n <= end && !cuts.some(({ at, to }) => n > to && n < at);
 }
 
+/** J1. */
+function asOf(step: StoredStep, counts: (n: number) => boolean): StoredStep | undefined {
+  if (counts(step.n)) return step;
+  const { id, name, inputHash, begun } = step;
+  if (!begun || !counts(begun.n)) return undefined;
+  return { id, name, ...(inputHash === undefined ? {} : { inputHash }), ...begun, status: "started" };
+}
+
 function stepOf(row: StoredStep, contents: ReadonlyMap<string, string>): Step {
-  const { id, ...rest } = row;
+  const { id, begun: _, ...rest } = row;
   const [run, , key] = id;
   if (rest.status !== "stored") return { key, ...rest };
   const { blob, ...core } = rest;

@@ -127,12 +127,16 @@ export const countSteps = (run: string) => surql<number>`
 // committing
 
 /**
- * Writes what is known of a step that was begun; its result is written once. One that was begun before a restore, or by the
- * run that was forked, has no row here yet: theirs stays as it is.
+ * Writes what is known of a step that was begun, and keeps how it first stood; its result is written once. One that was begun
+ * before a restore, or by the run that was forked, has no row here yet: theirs stays as it is.
  */
 export const saveStep = ({ id, ...row }: { id: RecordId; [field: string]: unknown }) => surql`{
-  LET $saved = (UPDATE ONLY ${id} CONTENT ${row} WHERE status IN ["started", "retrying"] RETURN VALUE status);
-  IF $saved = NONE { CREATE ${id} CONTENT ${row} RETURN NONE }
+  LET $was = (SELECT * FROM ONLY ${id});
+  IF $was.status IN ["started", "retrying"] {
+    UPDATE ONLY ${id} CONTENT object::extend(${row}, { begun: $was.begun ?? {
+      n: $was.n, attempts: $was.attempts, token: $was.token, startedAt: $was.startedAt, endedAt: $was.endedAt
+    } }) RETURN NONE
+  } ELSE { CREATE ${id} CONTENT ${row} RETURN NONE }
 }`;
 
 export const keepBlob = (hash: string, run: string, content: Uint8Array, at: Date): Statement[] => [

@@ -203,6 +203,34 @@ describe("a step's result", () => {
     expect(await state.load(lease.run.id)).toMatchObject({ steps: 1 });
   });
 
+  test("is not known before it came, and that the step was begun is known since it was said", async () => {
+    const { state } = await freshState();
+    const lease = await running(state);
+    const step = { key: "a", name: "charge" };
+    const steps = [{ ...step, status: "started" as const }];
+    const { n } = await state.commit(lease, { steps });
+    const begun = (await state.journal(lease.run.id)).get("a");
+    const retryAt = new Date(Date.now() + 1_000);
+    await state.commit(lease, { steps: [{ ...step, status: "retrying", error: failure, retryAt }] });
+    const end = { end: { pause: { by: "ada" } } };
+    const done = { ...step, status: "completed" as const, attempts: 2, result: 7 };
+    const last = await state.commit(lease, { steps: [done], ...end });
+    const { id } = lease.run;
+    const at = async (point: number) => (await state.journal(id, { at: { n: point } })).get("a");
+    expect(await at(n - 1)).toBeUndefined();
+    for (const point of range(last.n - n - 1, n)) expect(await at(point)).toEqual(begun);
+    expect(await at(last.n)).toMatchObject({ status: "completed", attempts: 2, result: 7 });
+    const { run: fork } = await state.fork(id, { n });
+    expect((await state.journal(fork.id)).get("a")).toEqual(begun);
+    await state.restore(id, { n });
+    expect((await state.journal(id)).get("a")).toEqual(begun);
+    const next = await held(state, "w2", { max: 1, queues: ["default"] });
+    expect((await state.journal(next)).get("a")).toEqual(begun);
+    await state.commit(next, { steps: [{ ...done, result: 8 }] });
+    expect((await state.journal(next.run.id)).get("a")).toMatchObject({ status: "completed", result: 8 });
+    expect((await state.journal(next.run.id)).size).toBe(1);
+  });
+
   test("may come from the next worker, which has read the journal", async () => {
     const { state } = await freshState();
     const lease = await running(state);
