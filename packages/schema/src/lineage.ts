@@ -1,7 +1,8 @@
 // What led to what, as edges of a graph.
 
 import { z } from "zod";
-import { StepKey } from "./ids.ts";
+import { RunId, StepKey } from "./ids.ts";
+import { index } from "./index-kinds.ts";
 import { defineTable } from "./table.ts";
 
 /** A run started another one. */
@@ -31,12 +32,17 @@ export const forkedTable = defineTable({
 });
 
 /** An event led to a run. */
-export const Caused = z.object({ at: z.date() });
+export const Caused = z.object({
+  /** Of the event, if it is one of a run. */
+  run: RunId.optional(),
+  at: z.date(),
+});
 export type Caused = z.infer<typeof Caused>;
 
 export const causedTable = defineTable({
   name: "caused",
   schema: Caused,
   relation: { in: "event", out: "run", enforced: false },
+  indexes: { byRun: index("run") },
   comment: "an event led to a run",
 });

@@ -27,18 +27,18 @@ export const readCauses = (runs: readonly string[]) => surql<Edges>`{
   RETURN {
     spawned: (SELECT record::id(in) AS from, record::id(out) AS to, step, at FROM $runs<-spawned),
     forked: (SELECT record::id(in) AS from, record::id(out) AS to, n, at FROM $runs<-forked),
-    caused: (SELECT in.run AS from, record::id(out) AS to, record::id(in) AS position, at FROM $runs<-caused)
+    caused: (SELECT run AS from, record::id(out) AS to, record::id(in) AS position, at FROM $runs<-caused)
   }
 }`;
 
-/** An event has one edge for each run that it led to, so those of a run are looked for from each of its events. */
+/** What the events of a run led to is looked for by the run: its events may be many, and most lead to nothing. */
 export const readEffects = (runs: readonly string[]) => surql<Edges>`{
   LET $runs = ${runs.map(runId)};
-  LET $events = array::flatten(${runs}.map(|$run| (SELECT VALUE id FROM event WHERE run = $run)));
+  LET $caused = array::flatten(${runs}.map(|$run| (SELECT * FROM caused WHERE run = $run)));
   RETURN {
     spawned: (SELECT record::id(in) AS from, record::id(out) AS to, step, at FROM $runs->spawned),
     forked: (SELECT record::id(in) AS from, record::id(out) AS to, n, at FROM $runs->forked),
-    caused: (SELECT in.run AS from, record::id(out) AS to, record::id(in) AS position, at FROM $events->caused)
+    caused: (SELECT run AS from, record::id(out) AS to, record::id(in) AS position, at FROM $caused)
   }
 }`;
 

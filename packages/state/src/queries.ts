@@ -212,7 +212,8 @@ export const relateCause = (eventId: string, run: string, at: Date) => surql`{
     /^event:\d+$/.test(eventId) ? new RecordId("event", Number(eventId.slice(6))) : null
   } ?? (SELECT VALUE id FROM event WHERE eventId = ${eventId})[0];
   IF $event != NONE {
-    INSERT RELATION INTO caused { id: type::record("caused", ${run}), in: $event, out: ${runId(run)}, at: ${at} } RETURN NONE
+    INSERT RELATION INTO caused
+      { id: type::record("caused", ${run}), in: $event, out: ${runId(run)}, run: $event.run, at: ${at} } RETURN NONE
   }
 }`;
 

@@ -204,6 +204,7 @@ export const relateCause = (eventId: string, run: string, at: Date) => surql`{
   LET $id = ${eventId};
   LET $event = (SELECT VALUE id FROM event WHERE eventId = $id LIMIT 1)[0];
   IF $event != NONE {
-    INSERT RELATION IGNORE INTO caused { id: type::record("caused", ${run}), in: $event, out: ${runId(run)}, at: ${at} } RETURN NONE
+    INSERT RELATION IGNORE INTO caused
+      { id: type::record("caused", ${run}), in: $event, out: ${runId(run)}, run: $event.run, at: ${at} } RETURN NONE
   }
 }`;

@@ -164,6 +164,8 @@ interface Sample {
   schema: z.ZodType;
   table: AnyTable & { serialise(value: never): Record<string, unknown>; parse: (row: unknown) => unknown };
   values: object[];
+  /** Which migration brought a field that was not there at first. */
+  since?: Record<string, number>;
 }
 
 export const samples: Record<Noun, Sample> = {
@@ -573,6 +575,10 @@ export const samples: Record<Noun, Sample> = {
   caused: {
     schema: Caused,
     table: causedTable,
-    values: [{ ...edge("caused", "a"), in: new RecordId("event", 7), at }],
+    values: [
+      { ...edge("caused", "a"), in: new RecordId("event", 7), run: "run-1", at },
+      { ...edge("caused", "b"), in: new RecordId("event", 7), at },
+    ],
+    since: { run: 2 },
   },
 };
