@@ -1,7 +1,7 @@
 // Firing. Owns: the runs that schedules start.
-// S1. Each slot is one run: its id follows from the schedule and the slot, and it is started in the transaction that moves the
+// Z1. Each slot is one run: its id follows from the schedule and the slot, and it is started in the transaction that moves the
 //     schedule on from what was read. Any number of processes may try.
-// S2. Nothing is started before its time.
+// Z2. Nothing is started before its time.
 
 import { DbError } from "@sentient/db-pool";
 import { runIdFor, scheduleTable, type RunId, type Schedule } from "@sentient/schema";
@@ -33,7 +33,7 @@ export interface Firing {
 export async function fire(limit: number, context: Context, depth: Depth): Promise<Firing> {
   const { db, time } = context;
   const { now, rows } = await db.query(queries.readDueSchedules(limit, time.now));
-  const schedules = rows.map((row) => scheduleTable.parse(row)).filter(({ nextAt }) => nextAt! <= now); // S2
+  const schedules = rows.map((row) => scheduleTable.parse(row)).filter(({ nextAt }) => nextAt! <= now); // Z2
   const results = await Promise.allSettled(
     schedules.map((schedule) => fireOne(schedule, now, context, depth)),
   );
@@ -47,7 +47,7 @@ export async function fire(limit: number, context: Context, depth: Depth): Promi
 
 type Done = Omit<Firing, "problems">;
 
-/** S1. */
+/** Z1. */
 async function fireOne(schedule: Schedule, now: Date, context: Context, depth: Depth): Promise<Done> {
   const { id, nextAt: first, lastAt, lastRun, ...rest } = schedule;
   const due = dueSlots({ ...rest, nextAt: first! }, now);

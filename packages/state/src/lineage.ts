@@ -1,7 +1,7 @@
 // Lineage. Owns: which runs led to a run, and which came of it, along the graph.
 // Does not own: why an event happened (why.ts).
-// N1. A run is told of once, at the least depth, and by what leads there: it was spawned, forked, or caused by an event.
-// N2. It goes level by level, and no further than the limit says.
+// U1. A run is told of once, at the least depth, and by what leads there: it was spawned, forked, or caused by an event.
+// U2. It goes level by level, and no further than the limit says.
 
 import { limits, requireWithin } from "@sentient/schema";
 import type { Statement } from "@sentient/db-pool";
@@ -71,7 +71,7 @@ interface Direction {
   back: (edge: Edge) => string;
 }
 
-/** N2. */
+/** U2. */
 async function walk(
   run: string,
   options: RelativesOptions,
@@ -86,7 +86,7 @@ async function walk(
     const next: string[] = [];
     for (const { by, edge } of await edgesOf(level, way, context)) {
       const met = way.next(edge);
-      if (met === run || found.has(met)) continue; // N1
+      if (met === run || found.has(met)) continue; // U1
       if (found.size === limit) return { runs: [...found.values()], truncated: true };
       const { from: _, to: __, at: ___, ...more } = edge;
       found.set(met, { run: met, depth, by, of: way.back(edge), ...more });

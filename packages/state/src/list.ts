@@ -1,7 +1,7 @@
 // Lists. Owns: pages of runs, the newest first.
-// B1. A run keeps its place, whatever becomes of it: pages never show one twice, and leave out none that met the filter all the
+// L1. A run keeps its place, whatever becomes of it: pages never show one twice, and leave out none that met the filter all the
 //     while. One that comes to meet it after its place was passed is seen by who begins anew.
-// B2. A page is bounded in rows, and so is what is looked through for it: it may be short, or empty, and still have a next one.
+// L2. A page is bounded in rows, and so is what is looked through for it: it may be short, or empty, and still have a next one.
 
 import {
   limits,
@@ -70,7 +70,7 @@ export interface RunPage {
   next?: number;
 }
 
-/** B2. A page looks through no more runs of one index than this. */
+/** L2. A page looks through no more runs of one index than this. */
 const LOOKED_THROUGH = 10_000;
 
 /** @throws `state.bad_option`, `schema.limit` */

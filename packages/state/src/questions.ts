@@ -1,8 +1,8 @@
 // Questions. Owns: what a run asks people, and what they answer. Does not own: asking, which is part of a commit (commit.ts).
-// A1. A question is answered once, before its deadline and as long as its run is not over; the answer wakes the run in that
+// H1. A question is answered once, before its deadline and as long as its run is not over; the answer wakes the run in that
 //     transaction. Everybody else is told who was first, and when.
-// A2. The very same answer by the same person is answered as before: their first reply was lost.
-// A3. An answer fits the JSON Schema of its question.
+// H2. The very same answer by the same person is answered as before: their first reply was lost.
+// H3. An answer fits the JSON Schema of its question.
 
 import {
   questionTable,
@@ -129,7 +129,7 @@ interface Answer {
   by: string;
 }
 
-/** A1. */
+/** H1. */
 async function attempt({ run: id, key, value, by }: Answer, context: Context): Promise<Question> {
   let answered: Question | undefined;
   await changeRun(
@@ -137,7 +137,7 @@ async function attempt({ run: id, key, value, by }: Answer, context: Context): P
     async ({ run }) => {
       const { question, late } = await find(id, key, context);
       answered = question;
-      if (isSameAnswer(question, value, by)) return undefined; // A2.
+      if (isSameAnswer(question, value, by)) return undefined; // H2.
       if (question.status !== "open" || late) throw notOpenError(question);
       const answer = requireValid(question, value);
       return {
@@ -163,7 +163,7 @@ function isSameAnswer(question: Question, value: Json, by: string): boolean {
   return textOf((read?.success ? read.data : value) as Json, "the answer") === textOf(answer, "the answer");
 }
 
-/** A3. @returns the answer with the defaults of its schema */
+/** H3. @returns the answer with the defaults of its schema */
 function requireValid({ run, key, schema }: Question, value: Json): Json {
   const read = schema === undefined ? undefined : readAnswerSchema(schema).safeParse(value);
   if (read && !read.success) {

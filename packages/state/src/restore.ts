@@ -1,8 +1,8 @@
 // Restore. Owns: putting a run back to a point of its history, from which it goes on as a new attempt.
-// B1. Nothing of the past is overwritten: what lies between does not count any more, and can still be forked from.
-// B2. What the run had taken or asked since then is free again, in the same transaction: a signal is there for whoever waits
+// R1. Nothing of the past is overwritten: what lies between does not count any more, and can still be forked from.
+// R2. What the run had taken or asked since then is free again, in the same transaction: a signal is there for whoever waits
 //     for it, and a question can be asked anew. One that was asked before keeps its answer, whenever that came.
-// B3. A run that a worker holds is not put back, nor one that is over: nobody does it behind a worker's back.
+// R3. A run that a worker holds is not put back, nor one that is over: nobody does it behind a worker's back.
 // Runs that it started since then go on: their ids follow from their keys, so the steps that started them find them again.
 
 import type { Placed } from "@sentient/event-bus";
@@ -91,7 +91,7 @@ function restoredEvent({ id: [, name], position }: Checkpoint): Decision["events
   return { event: { type: "checkpoint.restored" }, told: { data: { name, at: position } } };
 }
 
-/** B3. */
+/** R3. */
 function requireRestorable(run: Run): void {
   const { id, status, asked, restores = [] } = run;
   const refuse = (why: string) => {

@@ -1,8 +1,8 @@
 // Retention. Owns: what is removed of runs that are over, and when.
-// N1. From one moment on, told as `run.removed`, nobody reads what a run did (`state.details_removed`); then its rows go, a few
+// O1. From one moment on, told as `run.removed`, nobody reads what a run did (`state.details_removed`); then its rows go, a few
 //     at a time. Whatever dies when, the next pass goes on.
-// N2. A run keeps its details as long as a fork reads them, and its row as long as the run that started it is not over.
-// N3. A blob goes with its last use, in a transaction of the log: whoever begins to use it at that moment keeps it.
+// O2. A run keeps its details as long as a fork reads them, and its row as long as the run that started it is not over.
+// O3. A blob goes with its last use, in a transaction of the log: whoever begins to use it at that moment keeps it.
 
 import type { Trimmed } from "@sentient/event-bus";
 import { setImmediate } from "node:timers/promises";
@@ -97,7 +97,7 @@ function shorter(one: number | false, other: number | false): number | false {
   return Math.min(one, other);
 }
 
-/** N1. Those first that another pass has left halfway. */
+/** O1. Those first that another pass has left halfway. */
 async function emptyAll(after: number | false, most: number, context: Context): Promise<Part> {
   const { db, time } = context;
   const begun = (await db.query(queries.readEmptying(most))).map(({ id }) => id as string);
@@ -178,7 +178,7 @@ async function empty(run: string, { db }: Context): Promise<void> {
   }
 }
 
-/** N3. Those that were too many for the first transaction, before the rows that tell which they are go. */
+/** O3. Those that were too many for the first transaction, before the rows that tell which they are go. */
 async function dropBlobs(run: string, hashes: readonly string[], { bus }: Context): Promise<void> {
   for (let at = 0; at < hashes.length; at += BLOBS) {
     const those = hashes.slice(at, at + BLOBS);
@@ -194,7 +194,7 @@ async function dropBlobs(run: string, hashes: readonly string[], { bus }: Contex
   }
 }
 
-/** N2. */
+/** O2. */
 async function removeAll(after: number, most: number, context: Context): Promise<Part> {
   const { db, bus, time } = context;
   const found = await oldest(

@@ -1,6 +1,6 @@
 // Sweep. Owns: what has to be done by the clock, whoever does it: any process may sweep at any time.
-// W1. One part that fails keeps none of the others from being done.
-// W2. Whoever sweeps again at `nextAt`, and claims then, misses nothing that is known by now.
+// V1. One part that fails keeps none of the others from being done.
+// V2. Whoever sweeps again at `nextAt`, and claims then, misses nothing that is known by now.
 
 import { z } from "zod";
 import type { Context } from "./changing.ts";

@@ -1,5 +1,5 @@
-// Why. Owns: the chain that led to an event: its run, what started that, and so on up to the first cause.
-// W1. Each event and run stands in it once, below what it led to.
+// Why. Owns: the chain that led to an event: its run, what started that, and so on up to the first cause. Each event and run
+// stands in it once, below what it led to.
 
 import { EventId, eventTable, limits, type Event } from "@sentient/schema";
 import { z } from "zod";
@@ -118,7 +118,7 @@ class Climb {
     this.chain.push({ ...link, what: "missing", name: `event ${name}` });
   }
 
-  /** W1. @returns whether to go there */
+  /** @returns whether to go there: it does not stand in the chain yet */
   #meet(name: string): boolean {
     if (this.#met.has(name)) return false;
     if (this.#met.size >= limits.page) {
