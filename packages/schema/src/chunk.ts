@@ -4,8 +4,10 @@ import { jsonText } from "./json.ts";
 import { defineTable } from "./table.ts";
 
 const core = {
-  /** The run, the step whose stream it is, and the how-many-th of the stream. */
-  id: z.tuple([RunId, StepKey, z.int().min(1)]),
+  /** The run, and the how-many-th of all that it streams. */
+  id: z.tuple([RunId, z.int().min(1)]),
+  /** Whose stream it is. */
+  step: StepKey,
   attempt: z.int().min(1),
   at: z.date(),
 };

@@ -2,9 +2,9 @@
 // B1. An index of SurrealDB 3.0 sorts times as text, so that 12:00:01Z stands behind 12:00:01.999Z: it is looked a second
 //     further, and what is not due yet is left out by the exact time.
 
-import { BoundIncluded, RecordId, RecordIdRange, surql } from "@sentient/db-pool";
+import { BoundIncluded, RecordId, RecordIdRange, surql, type Statement } from "@sentient/db-pool";
 import { LAST, slotId, slotsOf, THROWN } from "./queries.ts";
-import { runId } from "./run.ts";
+import { laneOf, runId } from "./run.ts";
 
 export const agentId = (name: string, version: string): RecordId<"agent"> =>
   new RecordId("agent", [name, version]);
@@ -133,6 +133,21 @@ export const isOpenLane = ({ name, version, queue, queueLimit, agentLimit }: Lan
   LET $agent = (SELECT VALUE [concurrency ?? 0, rate.count ?? 0, rate.per ?? 0] FROM ONLY ${limitId(`agent:${name}`)});
   $paused = false AND ($queue ?? [0, 0, 0]) = ${queueLimit} AND ($agent ?? [0, 0, 0]) = ${agentLimit}
 }`;
+
+const openLanes = new Map<string, Statement>();
+
+/** That nothing limits it, as one statement for each lane: what is started at once shares it. */
+export function openLane(run: { name: string; version: string; queue: string }): Statement {
+  const lane = laneOf(run);
+  const { name, version, queue } = run;
+  const known =
+    openLanes.get(lane) ?? isOpenLane({ name, version, queue, queueLimit: NONE, agentLimit: NONE });
+  if (openLanes.size > 10_000) openLanes.clear();
+  openLanes.set(lane, known);
+  return known;
+}
+
+const NONE = limitSaid();
 
 /** Nobody has claimed it, and nobody renewed the lease that ran out; and it is time. */
 export const claimRun = (

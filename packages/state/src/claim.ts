@@ -19,6 +19,7 @@ import { HeldLease, LEASE_MS, type Lease } from "./lease.ts";
 import * as queries from "./claim-queries.ts";
 import type { FlowLimitRow } from "./claim-queries.ts";
 import { giveSlots, requireDue } from "./queries.ts";
+import { isGuardFailed } from "./start.ts";
 import { apply, type RunEvent } from "./run-machine.ts";
 import { laneOf, readRun, rowOf, type ReadRun, type Run, type RunOf } from "./run.ts";
 import { tell } from "./telling.ts";
@@ -272,8 +273,4 @@ function guardsOf({ key, max, rate }: Limited, run: Run, now: Date | null): Stat
 
 function isTakenBack(error: unknown): boolean {
   return error instanceof EventBusError && error.code === "event_bus.cancelled";
-}
-
-function isGuardFailed(error: unknown): error is EventBusError {
-  return error instanceof EventBusError && error.code === "event_bus.guard_failed";
 }

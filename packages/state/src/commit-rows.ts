@@ -28,6 +28,8 @@ export interface Part {
   /** How many the run remembers with those of the change. */
   steps: number;
   events: NewEvent[];
+  /** When it was committed. */
+  at?: Date;
 }
 
 export interface Rows {
@@ -38,6 +40,7 @@ export interface Rows {
 /** Everything a change writes beside the run itself. */
 export function rowsOf(lease: HeldLease, part: Part, placed: readonly Placed[], at: Date): Rows {
   const { change, state, events } = part;
+  part.at = at;
   const { id: run } = lease.run;
   const n = placed[0]!.n!;
   const rows: NewRow[] = [];

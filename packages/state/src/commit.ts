@@ -48,6 +48,8 @@ export interface Committed {
   /** Of its last event. */
   position: number;
   n: number;
+  /** When, by the time that counts for runs. */
+  at: Date;
 }
 
 /** After so many changes that came between, somebody else writes to the run without end. */
@@ -86,7 +88,7 @@ async function withState(lease: HeldLease, change: CheckedChange, tools: Tools):
 async function attempt(lease: HeldLease, change: CheckedChange, state: NextState | undefined, tools: Tools) {
   const added = newSteps(lease, change);
   const steps = (lease.steps += added);
-  const part = { change, state, steps, events: eventsOf({ ...lease.run, steps }, change) };
+  const part: Part = { change, state, steps, events: eventsOf({ ...lease.run, steps }, change) };
   let placed: Placed[];
   try {
     placed = await (change.end ? endLease : keepOn)(lease, part, tools);
@@ -100,7 +102,7 @@ async function attempt(lease: HeldLease, change: CheckedChange, state: NextState
   }
   if (change.end) lease.end();
   const { position, n } = lastOf(placed);
-  return { position, n: n! };
+  return { position, n: n!, at: part.at! };
 }
 
 /** C2. The run goes on, and its row stands still. */

@@ -12,6 +12,8 @@ export type { Renewed, RenewOptions } from "./holding.ts";
 export type { Change } from "./change.ts";
 export type { Committed } from "./commit.ts";
 export type { Attempted, Journal, Step } from "./journal.ts";
+export type { Replay, ReplayOptions } from "./replay.ts";
+export type { Chunk, ChunkOptions, Piece } from "./chunks.ts";
 
 // looking and going back
 export type {

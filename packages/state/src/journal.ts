@@ -41,9 +41,29 @@ export async function journalAt(run: string, options: { at?: Point }, context: C
   return readJournal(run, at && (await resolve(run, at, context)).n, context.db);
 }
 
-/** J1. @throws `state.not_found`, `state.details_removed` */
+/** What a run remembers, or one that it was forked from; the first of those comes first. */
+export interface Part {
+  run: string;
+  /** Up to which of its events. */
+  upTo: UpTo;
+  counts: (n: number) => boolean;
+  /** By key, which of its events told of it. */
+  steps: ReadonlyMap<string, number>;
+}
+
+/** @throws `state.not_found`, `state.details_removed` */
 export async function readJournal(run: string, upTo: UpTo, db: Store): Promise<Map<string, Step>> {
+  return (await readHistory(run, upTo, db)).journal;
+}
+
+/** J1. @throws `state.not_found`, `state.details_removed` */
+export async function readHistory(
+  run: string,
+  upTo: UpTo,
+  db: Store,
+): Promise<{ journal: Map<string, Step>; parts: Part[] }> {
   const rows: StoredStep[] = [];
+  const parts: Part[] = [];
   const seen: Run[] = [];
   let read = await requireRun(run, { db });
   for (let n = upTo; ;) {
@@ -51,7 +71,10 @@ export async function readJournal(run: string, upTo: UpTo, db: Store): Promise<M
     seen.push(read.run);
     const counts = inHistory(read.run, n);
     const own = (await db.query(queries.readSteps(read.run.id))).map(stepTable.parse);
-    rows.unshift(...own.flatMap((step) => asOf(step, counts) ?? []));
+    const counting = own.flatMap((step) => asOf(step, counts) ?? []);
+    rows.unshift(...counting);
+    const steps = new Map(counting.map((step) => [step.id[2], step.n]));
+    parts.unshift({ run: read.run.id, upTo: n, counts, steps });
     if (!read.run.forkOf) break;
     n = read.run.forkOf.n;
     read = await parentOfFork(read.run, db);
@@ -59,7 +82,7 @@ export async function readJournal(run: string, upTo: UpTo, db: Store): Promise<M
   const hashes = rows.flatMap((row) => (row.status === "stored" ? row.blob : []));
   const contents = await readContents(db, hashes);
   await requireStill(seen, db);
-  return new Map(rows.map((row) => [row.id[2], stepOf(row, contents)]));
+  return { journal: new Map(rows.map((row) => [row.id[2], stepOf(row, contents)])), parts };
 }
 
 /** @throws `state.details_removed` if it was removed */

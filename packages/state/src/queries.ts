@@ -44,7 +44,7 @@ export const questionId = (run: string, key: string): RecordId<"question"> =>
   new RecordId("question", [run, key]);
 export const questionsOf = (run: string): RecordIdRange => within("question", [run, ""], [run, LAST]);
 export const chunksOf = (run: string): RecordIdRange =>
-  within("chunk", [run, "", 0], [run, LAST, Number.MAX_SAFE_INTEGER]);
+  within("chunk", [run, 0], [run, Number.MAX_SAFE_INTEGER]);
 export const slotId = (key: string, run: string): RecordId<"slot"> => new RecordId("slot", [key, run]);
 export const slotsOf = (key: string): RecordIdRange => within("slot", [key, ""], [key, LAST]);
 export const blobId = (hash: string): RecordId<"blob"> => new RecordId("blob", hash);
@@ -123,6 +123,12 @@ export const readExpired = (limit: number, now: Date | null) => surql<{
 
 export const countSteps = (run: string) => surql<number>`
   array::len((SELECT VALUE n FROM ${stepsOf(run)}))`;
+
+/** What was asked of runs that are held. */
+export const readAsked = (runs: readonly string[]) => surql<{ run: string; token: number; asked: Asked }[]>`{
+  LET $runs = (SELECT * FROM ${runs.map(runId)});
+  SELECT record::id(id) AS run, token, asked FROM $runs WHERE asked != NONE
+}`;
 
 // committing
 

@@ -1,7 +1,7 @@
 // Start. Owns: how a run comes to be: once under its key, with its place in the tree.
 
 import { DbError, RecordId, surql, type Statement } from "@sentient/db-pool";
-import { EventBusError, type Entry, type NewEvent } from "@sentient/event-bus";
+import { EventBusError, type Entry, type NewEvent, type Placed } from "@sentient/event-bus";
 import {
   EventId,
   hashOf,
@@ -15,7 +15,9 @@ import {
   StepKey,
   Version,
   requireWithin,
+  WorkerId,
   type Json,
+  type Token,
 } from "@sentient/schema";
 import { randomUUID } from "node:crypto";
 import { z } from "zod";
@@ -27,10 +29,12 @@ import type { Depth } from "./depth.ts";
 import { EMPTY, whole } from "./document.ts";
 import { checked, leaseLostError, StateError } from "./errors.ts";
 import { JsonValue, textOf } from "./options.ts";
-import { HeldLease, NOT_GRANTED, type Lease } from "./lease.ts";
+import { openLane } from "./claim-queries.ts";
+import { HeldLease, LEASE_MS, NOT_GRANTED, type Lease } from "./lease.ts";
 import * as queries from "./queries.ts";
 import { rowOf, runId, type Run, type RunOf } from "./run.ts";
-import { about } from "./telling.ts";
+import { apply, type RunEvent } from "./run-machine.ts";
+import { about, tell } from "./telling.ts";
 
 const Options = z.strictObject({
   kind: RunKind.default("task"),
@@ -59,6 +63,9 @@ const Options = z.strictObject({
   deadline: z.date().optional(),
   lease: z.custom<HeldLease>((value) => value instanceof HeldLease, NOT_GRANTED).optional(),
   state: JsonValue.optional(),
+  hold: z
+    .strictObject({ worker: WorkerId, lease: z.int().min(100).max(3_600_000).default(LEASE_MS) })
+    .optional(),
 });
 
 export interface StartOptions {
@@ -99,17 +106,25 @@ export interface StartOptions {
   availableAt?: Date;
   /** It is cancelled after that. */
   deadline?: Date;
+  /**
+   * By whom it is held from the beginning, with a lease of so many milliseconds (15,000 if left out): for a worker that has
+   * nothing else to do, and saves a claim. It waits in its queue after all where a limit is to be asked or its agent is paused.
+   */
+  hold?: { worker: string; lease?: number };
 }
 
 export interface Started {
   run: Run;
   /** Whether it was there before. */
   existed: boolean;
+  /** Of who was to hold it and does. */
+  lease?: Lease;
 }
 
 /** @throws `state.run_conflict`, `state.queue_full`, `state.not_found` for a parent, `state.lease_lost`, `state.bad_option`, `schema.limit` */
 export async function start(options: StartOptions, context: Context, depth: Depth): Promise<Started> {
-  const { id, key, lease, state, ...wanted } = checked(Options, options, "a start");
+  const { id, key, lease, state, hold: wantedHold, ...wanted } = checked(Options, options, "a start");
+  const hold = wantedHold && isHoldable(wanted) ? wantedHold : undefined;
   const inputText = textOf(wanted.input, "the input");
   requireWithin("payloadBytes", Buffer.byteLength(inputText), "the input");
   const run = id ?? (key === undefined ? (`r-${randomUUID()}` as RunId) : runIdFor(wanted.name, key));
@@ -119,11 +134,13 @@ export async function start(options: StartOptions, context: Context, depth: Dept
   const first = state === undefined ? undefined : whole(textOf(state, "the state"));
   let started: Run | undefined;
   try {
-    if (!parent) await depth.add(); // what a run waits for must not be kept from it
+    if (!parent && !hold) await depth.add(); // what a run waits for must not be kept from it
     const entry: Entry = {
-      events: [queuedEvent(draft)],
+      events: [queuedEvent(draft), ...(hold ? [tell(draft, heldFrom(hold, new Date(0)))] : [])],
+      ...(hold ? { guards: [openLane(draft)] } : {}),
       rows: ([placed], at) => {
-        started = startedAt(draft, wanted.availableAt, time.of(at));
+        const queued = startedAt(draft, wanted.availableAt, time.of(at));
+        started = hold ? apply(queued, heldFrom(hold, time.of(at))) : queued;
         const row = rowOf(started, placed!.position);
         return [
           row,
@@ -136,9 +153,11 @@ export async function start(options: StartOptions, context: Context, depth: Dept
         ...keep(first?.content ? [first.content] : [], run, time.of(at)),
       ],
     };
-    await appendFirst(entry, run, context);
-    return { run: started!, existed: false };
+    const placed = await appendFirst(entry, run, context);
+    const held = started?.status === "running" ? heldBy(started, placed) : undefined;
+    return { run: started!, existed: false, ...(held ? { lease: held } : {}) };
   } catch (error) {
+    if (hold && isGuardFailed(error)) return start({ ...options, hold: undefined }, context, depth);
     if (lease && thrownBy(error) === queries.THROWN.stale) throw leaseLostError(lease.run.id, lease.token);
     if (!isThereAlready(error) && !(isFull(error) && (await isThere(run, context)))) throw error;
     return { run: await requireSame(draft, first?.next.hash, context), existed: true };
@@ -149,21 +168,38 @@ export async function start(options: StartOptions, context: Context, depth: Dept
  * As the first event of the run: who comes second is refused without a transaction, however many they are. Twice, as the one
  * before may still be on its way; what is then not there is no run, but somebody has told something under its id.
  */
-async function appendFirst(entry: Entry, run: string, context: Context): Promise<void> {
+async function appendFirst(entry: Entry, run: string, context: Context): Promise<Placed[]> {
   for (let tries = 0; tries < 2; tries++) {
     try {
-      await context.bus.log.append({ ...entry, expected: { [run]: 0 } });
-      return;
+      return await context.bus.log.append({ ...entry, expected: { [run]: 0 } });
     } catch (error) {
       if (!isMoved(error) || (await isThere(run, context))) throw error;
     }
   }
-  await context.bus.log.append(entry);
+  return context.bus.log.append(entry);
+}
+
+type Hold = z.output<typeof Options>["hold"] & {};
+
+/** Whether nothing is to be asked for it but its lane. */
+function isHoldable({ limits: own, availableAt }: Pick<Wanted, "limits" | "availableAt">): boolean {
+  return own.length === 0 && (!availableAt || availableAt.getTime() <= Date.now());
+}
+
+function heldFrom({ worker, lease }: Hold, at: Date): RunEvent {
+  const until = new Date(at.getTime() + lease);
+  return { type: "run.started", at, lease: { worker, token: 1 as Token, until }, attempt: 1, steps: 0 };
+}
+
+function heldBy(run: RunOf<"running">, placed: readonly Placed[]): Lease {
+  return new HeldLease(run, placed[0]!.position, placed.at(-1)!.n!);
 }
 
 const isMoved = (error: unknown) => error instanceof EventBusError && error.code === "event_bus.run_moved";
 export const isThereAlready = (error: unknown) =>
   isMoved(error) || (error instanceof DbError && error.code === "db.already_exists");
+export const isGuardFailed = (error: unknown): error is EventBusError =>
+  error instanceof EventBusError && error.code === "event_bus.guard_failed";
 export const isFull = (error: unknown) => error instanceof StateError && error.code === "state.queue_full";
 
 export async function isThere(run: string, { db }: Context): Promise<boolean> {
@@ -183,13 +219,20 @@ export function queuedEvent(draft: Run): NewEvent {
 
 /** A run without a parent that is about to be started. */
 export function draftFor(id: RunId, options: StartOptions): RunOf<"queued"> {
-  const { id: _, key: __, lease: ___, state: ____, ...wanted } = checked(Options, options, "a start");
+  const {
+    id: _,
+    key: __,
+    lease: ___,
+    state: ____,
+    hold: _____,
+    ...wanted
+  } = checked(Options, options, "a start");
   const inputText = textOf(wanted.input, "the input");
   requireWithin("payloadBytes", Buffer.byteLength(inputText), "the input");
   return draftOf(id, wanted, hashOf(inputText), id);
 }
 
-type Wanted = Omit<z.output<typeof Options>, "id" | "key" | "lease" | "state">;
+type Wanted = Omit<z.output<typeof Options>, "id" | "key" | "lease" | "state" | "hold">;
 
 function draftOf(id: RunId, wanted: Wanted, inputHash: string, root: RunId): RunOf<"queued"> {
   const { availableAt: _, maxAttempts = limits.attempts, ...rest } = wanted;

@@ -1,11 +1,12 @@
 import { systemClock, type Clock, type Database } from "@sentient/db-pool";
 import type { EventBus } from "@sentient/event-bus";
-import type { Event, Json } from "@sentient/schema";
+import type { Asked, Event, Json } from "@sentient/schema";
 import { z } from "zod";
 import { Agents } from "./agents.ts";
 import type { Change } from "./change.ts";
 import { requireRun, type Context } from "./changing.ts";
 import { Checkpoints } from "./checkpoints.ts";
+import { Chunks } from "./chunks.ts";
 import { claim, type ClaimOptions } from "./claim.ts";
 import { commit, type Committed, type Tools } from "./commit.ts";
 import { cancel, pause, resume, type CancelOptions, type ControlOptions } from "./control.ts";
@@ -32,6 +33,7 @@ import {
 import { ancestors, descendants, type Relatives, type RelativesOptions } from "./lineage.ts";
 import type { Point } from "./points.ts";
 import { Questions, type Question } from "./questions.ts";
+import { askedOf, replay, type Replay, type ReplayOptions } from "./replay.ts";
 import { restore, type RestoreOptions, type RestorePoint } from "./restore.ts";
 import type { Run } from "./run.ts";
 import { Schedules } from "./schedules.ts";
@@ -83,6 +85,8 @@ export class State {
   readonly schedules: Schedules;
   /** Named points of runs. */
   readonly checkpoints: Checkpoints;
+  /** What runs stream. */
+  readonly chunks: Chunks;
   /** What runs ask people. */
   readonly questions: Questions;
   /** Runs as whoever coordinates them from outside sees them. */
@@ -102,6 +106,7 @@ export class State {
     this.limits = new Limits(context);
     this.schedules = new Schedules(context);
     this.checkpoints = new Checkpoints(context);
+    this.chunks = new Chunks(context);
     this.questions = new Questions(context);
     this.workflows = new Workflows(context, (options) => this.start(options));
     this.#depth = new Depth(context.db);
@@ -216,6 +221,27 @@ export class State {
     for (const { key, status } of journal.values())
       if (status === "started" || status === "retrying") begun.add(key);
     return journal;
+  }
+
+  /**
+   * All that whoever takes a run up again has to know of it: its steps, and its state as it was after each.
+   *
+   * @param options `state: true` for that too
+   * @throws `state.details_removed`, `state.damaged`, `state.bad_option`
+   * @example const { journal, first } = await state.replay(lease, { state: true });
+   */
+  async replay(lease: Lease, options: ReplayOptions = {}): Promise<Replay> {
+    return replay(heldOf(lease), options, this.#context);
+  }
+
+  /**
+   * What was asked of the runs of one worker, to pause or to cancel: sooner than the next renewal tells it.
+   *
+   * @throws `state.bad_option`
+   * @example for (const { lease, asked } of await state.asked(leases)) stop(lease, asked);
+   */
+  async asked(leases: readonly Lease[]): Promise<{ lease: Lease; asked: Asked }[]> {
+    return leases.length === 0 ? [] : askedOf(leases.map(heldOf), this.#context);
   }
 
   /**

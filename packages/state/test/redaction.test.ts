@@ -46,14 +46,15 @@ async function told({ state, db }: Fresh): Promise<void> {
   await state.answer("one", "ask#1", secret(), { by: "ada" });
   await state.signal("one", "news", secret());
   const chunk = chunkTable.serialise({
-    id: ["one", "a", 1],
+    id: ["one", 1],
+    step: "a",
     attempt: 1,
     at: new Date(),
     kind: "data",
     data: secret(),
   } as never);
   await db.query(
-    surql`CREATE ${new RecordId("chunk", ["one", "a", 1])} CONTENT ${{ ...chunk, id: new RecordId("chunk", ["one", "a", 1]) }} RETURN NONE`,
+    surql`CREATE ${new RecordId("chunk", ["one", 1])} CONTENT ${{ ...chunk, id: new RecordId("chunk", ["one", 1]) }} RETURN NONE`,
   );
   await state.start({ name: "research", id: "two", parent: "one", input: secret() });
   const child = await claimed(state, "two");

@@ -528,9 +528,9 @@ export const samples: Record<Noun, Sample> = {
     schema: Chunk,
     table: chunkTable,
     values: [
-      { ...chunk, id: ["run-1", "say#1", 1], kind: "data", data: "Hel" },
-      { ...chunk, id: ["run-1", "say#1", 2], kind: "reset" },
-      { ...chunk, id: ["run-1", "say#1", 3], kind: "end" },
+      { ...chunk, id: ["run-1", 1], kind: "data", data: "Hel" },
+      { ...chunk, id: ["run-1", 2], kind: "reset" },
+      { ...chunk, id: ["run-1", 3], kind: "end" },
     ],
   },
   blob: {
