@@ -1,0 +1,121 @@
+// Children. Owns: runs that a run starts. Each is started once, under the key of its step, however often that is replayed.
+
+import { runIdFor, type Json, type StepKey } from "@sentient/schema";
+import type { Run } from "@sentient/state";
+import { z } from "zod";
+import type { CallOptions } from "./context.ts";
+import type { Definition } from "./define.ts";
+import { checked, RememberedError } from "./errors.ts";
+import type { Pass, Place } from "./pass.ts";
+import { startOptionsOf } from "./starting.ts";
+
+/** Of runs that go on where their parent is cancelled. */
+export const LEFT = "left-on-cancel";
+
+const Options = z.strictObject({
+  name: z.string().optional(),
+  queue: z.string().optional(),
+  priority: z.int().optional(),
+  tags: z.array(z.string()).optional(),
+  onCancel: z.enum(["cancel", "leave"]).default("cancel"),
+});
+
+export interface Called {
+  key: StepKey;
+  what: Definition | string;
+  input: unknown;
+  options: CallOptions;
+}
+
+/** Starts a run, unless it has done so, and answers with what it gives. */
+export async function callRun(pass: Pass, place: Place, called: Called): Promise<Json> {
+  const { key, what } = called;
+  const before = pass.recorded(key);
+  if (before?.status === "completed") return before.result;
+  if (before?.status === "failed") throw new RememberedError(before.error);
+  await pass.fresh(place, key);
+  const name = nameOf(what);
+  const child = before ? idOf(pass, key, name) : await startChild(pass, called);
+  return awaitRun(pass, place, { key, name: "call", child });
+}
+
+export interface Awaited {
+  key: StepKey;
+  name: string;
+  child: string;
+}
+
+/** The same for one that was started before. */
+export async function resultOf(pass: Pass, place: Place, key: StepKey, child: string): Promise<Json> {
+  const before = pass.recorded(key);
+  if (before?.status === "completed") return before.result;
+  if (before?.status === "failed") throw new RememberedError(before.error);
+  await pass.fresh(place, key);
+  return awaitRun(pass, place, { key, name: "result", child });
+}
+
+async function awaitRun(pass: Pass, place: Place, { key, name, child }: Awaited): Promise<Json> {
+  const look = async (): Promise<{ output: Json } | { error: RememberedError } | undefined> => {
+    const run = await pass.tools.state.load(child);
+    if (run.status === "completed") {
+      await pass.commit({ steps: [{ key, name, status: "completed", result: run.output }] });
+      return { output: run.output };
+    }
+    if (!("endedAt" in run)) return undefined;
+    const error = failureOf(run);
+    await pass.commit({ steps: [{ key, name, status: "failed", error }] });
+    return { error: new RememberedError(error) };
+  };
+  const wait = { for: "run", at: key, run: child } as never;
+  const ended = (await look()) ?? (await pass.until(place, wait, look, { key, name, status: "started" }));
+  if ("error" in ended) throw ended.error;
+  return ended.output;
+}
+
+function failureOf(run: Extract<Run, { status: "failed" | "cancelled" }>) {
+  if (run.status === "failed") return { ...run.error, retryable: false };
+  const message = `the run ${run.id} was cancelled${run.reason === undefined ? "" : `: ${run.reason}`}`;
+  return { name: "RunCancelled", message, code: "agent.run_cancelled", retryable: false };
+}
+
+/** Starts a run and answers with its id. */
+export async function spawnRun(pass: Pass, place: Place, called: Called): Promise<string> {
+  const { key } = called;
+  const before = pass.recorded(key);
+  if (before?.status === "completed") return before.result as string;
+  if (before?.status === "failed") throw new RememberedError(before.error);
+  await pass.fresh(place, key);
+  const child = await startChild(pass, called);
+  await pass.commit({ steps: [{ key, name: "spawn", status: "completed", result: child }] });
+  return child;
+}
+
+async function startChild(pass: Pass, { key, what, input, options }: Called): Promise<string> {
+  const { lease, tools } = pass;
+  const { onCancel, name: _, tags = [], ...rest } = checked(Options, options, `the call of ${nameOf(what)}`);
+  const definition = typeof what === "string" ? tools.find(what) : what;
+  const { id: parent, correlation, priority } = lease.run;
+  const { run } = await tools.state.start({
+    ...startOptionsOf(definition ?? what, input),
+    priority,
+    ...(correlation === undefined ? {} : { correlation }),
+    ...rest,
+    tags: [...tags, ...(onCancel === "leave" ? [LEFT] : [])],
+    key: keyOf(parent, key),
+    parent,
+    parentStep: key,
+    lease,
+  });
+  tools.notices.ready();
+  return run.id;
+}
+
+const keyOf = (parent: string, key: StepKey): string => `${parent}/${key}`;
+
+function idOf(pass: Pass, key: StepKey, name: string): string {
+  return runIdFor(name, keyOf(pass.lease.run.id, key));
+}
+
+function nameOf(what: Definition | string): string {
+  return typeof what === "string" ? what : what.name;
+}

@@ -1,0 +1,98 @@
+import { SentientError } from "@sentient/db-pool";
+import type { Failure } from "@sentient/schema";
+import type { z } from "zod";
+
+export type AgentErrorCode =
+  // what is asked for cannot be
+  | "agent.bad_option"
+  | "agent.bad_definition"
+  | "agent.unknown"
+  | "agent.invalid_input"
+  | "agent.closed"
+  // how a run ended
+  | "agent.run_failed"
+  | "agent.run_cancelled"
+  | "agent.run_parked"
+  | "agent.result_timeout"
+  // inside a run
+  | "agent.invalid_output"
+  | "agent.invalid_signal"
+  | "agent.cancelled"
+  | "agent.step_timeout"
+  | "agent.question_expired"
+  | "agent.nested"
+  | "agent.too_long";
+
+interface AgentErrorInit {
+  code: AgentErrorCode;
+  message: string;
+  retryable?: boolean;
+  cause?: unknown;
+  /** What a program may want to know: the run, its failure, what did not fit. */
+  details?: Record<string, unknown>;
+}
+
+/** Whatever goes wrong between you and the runtime. */
+export class AgentError extends SentientError<AgentErrorCode> {
+  declare readonly details?: Record<string, unknown>;
+
+  constructor({ details, ...init }: AgentErrorInit) {
+    super(init);
+    if (details) this.details = details;
+  }
+
+  override get name(): string {
+    return "AgentError";
+  }
+
+  override toJSON(): Record<string, unknown> {
+    return { ...super.toJSON(), ...(this.details ? { details: this.details } : {}) };
+  }
+}
+
+/**
+ * Thrown inside a step, it is not tried again.
+ *
+ * @example throw new NonRetryable("the card is stolen", { cause: error });
+ */
+export class NonRetryable extends Error {
+  override get name(): string {
+    return "NonRetryable";
+  }
+}
+
+/** What a run or a step failed with, as it is remembered: the same in whichever process it is thrown. */
+export class RememberedError extends Error {
+  readonly code: string | undefined;
+  readonly failure: Failure;
+
+  constructor(failure: Failure) {
+    super(failure.message);
+    this.name = failure.name;
+    this.code = failure.code;
+    this.failure = failure;
+    if (failure.stack !== undefined) this.stack = failure.stack;
+  }
+}
+
+/** @throws `agent.bad_option` naming the field */
+export function checked<T extends z.ZodType>(schema: T, options: unknown, what: string): z.output<T> {
+  const parsed = schema.safeParse(options);
+  if (parsed.success) return parsed.data;
+  throw new AgentError({
+    code: "agent.bad_option",
+    message: `${what}: ${saidOf(parsed.error)}`,
+    cause: parsed.error,
+  });
+}
+
+/** What does not fit, in one line. */
+export function saidOf(error: z.ZodError): string {
+  return error.issues
+    .map(({ path, message }) => (path.length > 0 ? `${path.map(String).join(".")}: ${message}` : message))
+    .join("; ");
+}
+
+export function closedError(): AgentError {
+  return new AgentError({ code: "agent.closed", message: "this runtime was closed; create another one" });
+}

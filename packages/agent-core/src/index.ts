@@ -1,0 +1,31 @@
+// what is defined
+export { defineAgent, defineWorkflow } from "./define.ts";
+export type { DefineOptions, Definition, InputOf, OnCancel, OutputOf } from "./define.ts";
+export type {
+  Answer,
+  AskOptions,
+  Branch,
+  CallOptions,
+  Child,
+  Context,
+  RunInfo,
+  RunLog,
+  StepContext,
+  StepOptions,
+  WaitOptions,
+} from "./context.ts";
+export type { RetryPolicy } from "./retry.ts";
+
+// where it runs
+export { createSentient } from "./sentient.ts";
+export type { RunOptions, Sentient, SentientOptions } from "./sentient.ts";
+export type { ByCapability } from "./routing.ts";
+export type { ResultOptions, RunHandle, StreamItem } from "./handle.ts";
+export type { Worker, WorkerOptions } from "./worker.ts";
+export type { AgentsFace } from "./agents.ts";
+export type { CronOptions, SchedulesFace } from "./schedules.ts";
+export type { Logger } from "./tools.ts";
+
+// when it goes wrong
+export { AgentError, NonRetryable, RememberedError } from "./errors.ts";
+export type { AgentErrorCode } from "./errors.ts";

@@ -1,0 +1,146 @@
+// What a handler sees of its run, made: each primitive takes its key at once, in the order of the calls, and then does its work.
+
+import { createHash } from "node:crypto";
+import type { Json, StepKey } from "@sentient/schema";
+import { z } from "zod";
+import { all, map, race, type Fork, type Open } from "./branches.ts";
+import { callRun, resultOf, spawnRun } from "./children.ts";
+import type {
+  AskOptions,
+  Branch,
+  CallOptions,
+  Child,
+  Context,
+  RunInfo,
+  StepContext,
+  StepOptions,
+  WaitOptions,
+} from "./context.ts";
+import type { Definition } from "./define.ts";
+import { checked } from "./errors.ts";
+import { asJson } from "./json.ts";
+import type { Scope } from "./keys.ts";
+import type { Pass, Place } from "./pass.ts";
+import { performStep } from "./step.ts";
+import { emitEvent, logOf, makeCheckpoint, patchAt } from "./telling.ts";
+import { askPerson, sleepUntil, waitForSignal } from "./waits.ts";
+
+/** What is to be undone, in the order in which it was done. */
+export interface Undo {
+  name: string;
+  work: (step: StepContext) => unknown;
+  options: StepOptions;
+}
+
+const MapOptions = z.strictObject({
+  concurrency: z.int().min(1).max(1_000).default(10),
+  name: z.string().default("map"),
+});
+
+/** @param undoes gets what the handler says is to undo what was done */
+export function contextOf(pass: Pass, root: Place, path: Scope, undoes: Undo[]): Context<never> {
+  const info = infoOf(pass);
+  const open: Open = (place, scope) => {
+    const perform = <T>(work: () => Promise<T>) => pass.perform(place, work);
+    /** The key is taken before anything else happens, and what is wrong with it is a rejection. */
+    const at = <T>(name: string, work: (key: StepKey) => Promise<T>): Promise<T> => {
+      try {
+        const key = scope.next(name);
+        return perform(() => work(key));
+      } catch (error) {
+        return Promise.reject(error);
+      }
+    };
+    const fork = <T>(name: string, work: (fork: Fork) => Promise<T>): Promise<T> => {
+      try {
+        return work({ pass, place, key: scope.next(name), open });
+      } catch (error) {
+        return Promise.reject(error);
+      }
+    };
+    const draw = drawing(pass.lease.run.id, scope);
+    const stream = pass.stream.of(`${scope.path}/chunks#1` as StepKey, 1);
+    const context = {
+      run: info,
+      key: `${info.id}/${scope.path}`,
+      signal: place.signal,
+      get state() {
+        return pass.outbox.state;
+      },
+      log: logOf(pass),
+      step: (name: string, work: Undo["work"], options: StepOptions = {}) =>
+        at(name, (key) => performStep(pass, place, { key, name, work, options })),
+      sleep: (time: number | Date) => at("sleep", (key) => sleepUntil(pass, place, key, time)),
+      waitFor: (name: string, options: WaitOptions = {}) =>
+        at(`signal:${name}`, (key) => {
+          const deadlineKey = `${key}/deadline` as StepKey;
+          return waitForSignal(pass, place, { key, deadlineKey, name }, options);
+        }),
+      ask: (name: string, options: AskOptions = {}) =>
+        at(name, (key) => askPerson(pass, place, key, name, options)),
+      call: (what: Definition | string, input: unknown, options: CallOptions = {}) =>
+        at(options.name ?? nameOf(what), (key) => callRun(pass, place, { key, what, input, options })),
+      spawn: (what: Definition | string, input: unknown, options: CallOptions = {}) =>
+        at(options.name ?? nameOf(what), async (key): Promise<Child<Json>> => {
+          const id = await spawnRun(pass, place, { key, what, input, options });
+          const resultKey = `${key}/result` as StepKey;
+          return Object.freeze({ id, result: () => perform(() => resultOf(pass, place, resultKey, id)) });
+        }),
+      all: (branches: readonly Branch<unknown>[] | Record<string, Branch<unknown>>) =>
+        fork("all", async (of) => {
+          if (Array.isArray(branches)) return all(of, [...branches.entries()]);
+          const results = await all(of, Object.entries(branches));
+          return Object.fromEntries(Object.keys(branches).map((label, i) => [label, results[i]]));
+        }),
+      race: (branches: Record<string, Branch<unknown>>) =>
+        fork("race", (of) => race(of, Object.entries(branches))),
+      map: (items: readonly unknown[], each: Parameters<typeof map>[2], options: object = {}) => {
+        const { concurrency, name } = checked(MapOptions, options, "a map");
+        return fork(name, (of) => map(of, items, each, concurrency));
+      },
+      emit: (type: string, data: Json = null) =>
+        at(`emit:${type}`, (key) => emitEvent(pass, place, key, type, data)),
+      progress: (done: number, total?: number, note?: string) => pass.progress(done, total, note),
+      checkpoint: (name: string, metadata?: Json) =>
+        at(`checkpoint:${name}`, (key) => makeCheckpoint(pass, place, key, name, metadata)),
+      chunk: (data: Json) => {
+        if (!pass.isReplaying) stream.write(asJson(data, "a chunk"));
+      },
+      compensate: (name: string, work: Undo["work"], options: StepOptions = {}) => {
+        undoes.push({ name, work, options });
+        pass.outbox.compensates();
+      },
+      now: () => pass.now,
+      random: () => draw().readUInt32BE(0) / 2 ** 32,
+      uuid: () => uuidOf(draw()),
+      patch: (name: string) => at(`patch:${name}`, (key) => patchAt(pass, place, key)),
+    };
+    return Object.freeze(context) as unknown as Context<never>;
+  };
+  return open(root, path);
+}
+
+function infoOf({ lease: { run } }: Pass): RunInfo {
+  const { id, name, version, attempts, parent, root, correlation, tags } = run;
+  return Object.freeze({ id, name, version, attempt: attempts, parent, root, correlation, tags });
+}
+
+/** Bytes by chance, the same for the same run and branch. */
+function drawing(run: string, scope: Scope): () => Buffer {
+  let count = 0;
+  return () => createHash("sha256").update(`${run}/${scope.path}/${count++}`).digest();
+}
+
+/** Version 8: made in a way of one's own. */
+function uuidOf(bytes: Buffer): string {
+  bytes[6] = (bytes[6]! & 0x0f) | 0x80;
+  bytes[8] = (bytes[8]! & 0x3f) | 0x80;
+  const hex = bytes.toString("hex");
+  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20, 32)].join(
+    "-",
+  );
+}
+
+function nameOf(what: Definition | string): string {
+  return typeof what === "string" ? what : what.name;
+}

@@ -1,0 +1,38 @@
+// Starting. Owns: what a definition makes of an input before a run of it exists.
+
+import type { Json } from "@sentient/schema";
+import type { StartOptions } from "@sentient/state";
+import type { Definition } from "./define.ts";
+import { AgentError, saidOf } from "./errors.ts";
+
+/**
+ * How to start a run of a definition; of a name alone only what is said is known.
+ *
+ * @throws `agent.invalid_input`
+ */
+export function startOptionsOf(what: Definition | string, input: unknown): StartOptions {
+  if (typeof what === "string") return { name: what, input: (input ?? null) as Json };
+  const { kind, name, version, queue, timeout, secrets } = what;
+  return {
+    kind,
+    name,
+    version,
+    queue,
+    input: (input ?? null) as Json,
+    ...(secrets.length > 0 ? { secrets } : {}),
+    ...requireFits(what, input),
+    ...(timeout === undefined ? {} : { deadline: new Date(Date.now() + timeout) }),
+  };
+}
+
+/** What is kept is what was given: the handler gets it as the schema makes it, each time. */
+function requireFits({ name, schemas }: Definition, input: unknown): Record<string, never> {
+  const parsed = schemas.input?.safeParse(input);
+  if (!parsed || parsed.success) return {};
+  throw new AgentError({
+    code: "agent.invalid_input",
+    message: `the input of ${name} does not fit: ${saidOf(parsed.error)}`,
+    cause: parsed.error,
+    details: { name },
+  });
+}

@@ -1,0 +1,185 @@
+// Step. Owns: doing one thing once, as far as can be: its attempts, its time, and what is remembered of it.
+// S1. What is remembered is the answer, and what a step answers the first time is what it will be the next time: JSON.
+// S2. An attempt that fails is remembered with when the next one comes; that one may be in another process.
+
+import { setTimeout as sleep } from "node:timers/promises";
+import { canonicalJson, failureOf, hashOf, type Failure, type Json, type StepKey } from "@sentient/schema";
+import type { Step } from "@sentient/state";
+import { z } from "zod";
+import type { StepContext, StepOptions } from "./context.ts";
+import { AgentError, checked, RememberedError } from "./errors.ts";
+import { unlessAborted } from "./aborted.ts";
+import { asJson } from "./json.ts";
+import type { Pass, Place } from "./pass.ts";
+import { delayAfter, RetryPolicy, type CheckedPolicy } from "./retry.ts";
+
+const Options = z.strictObject({
+  retry: RetryPolicy.optional(),
+  timeout: z
+    .int()
+    .min(1)
+    .max(2 ** 31 - 1)
+    .optional(),
+  input: z.unknown().optional(),
+  idempotencyKey: z.string().min(1).max(1_024).optional(),
+});
+
+/** How long a step may take until it is told that it has begun, in milliseconds. */
+const LONG_MS = 1_000;
+
+export interface Work {
+  key: StepKey;
+  name: string;
+  work: (step: StepContext) => unknown;
+  options: StepOptions;
+}
+
+export async function performStep(
+  pass: Pass,
+  place: Place,
+  { key, name, work, options }: Work,
+): Promise<unknown> {
+  const {
+    input,
+    timeout,
+    idempotencyKey = `${pass.lease.run.id}/${key}`,
+    ...rest
+  } = checked(Options, options, `the step ${name}`);
+  const inputHash =
+    input === undefined
+      ? {}
+      : { inputHash: hashOf(canonicalJson(asJson(input, `the input of the step ${name}`))) };
+  const before = pass.recorded(key);
+  if (before)
+    await pass.tools.state
+      .requireSame(pass.lease, before, { name, ...inputHash })
+      .catch(async (error: unknown) => {
+        pass.problem = error;
+        pass.halt("parked");
+        return new Promise<never>(() => {});
+      });
+  if (before?.status === "completed") return before.result;
+  if (before?.status === "failed") throw new RememberedError(before.error);
+  await pass.fresh(place, key);
+  const policy = rest.retry ?? pass.definition.retry;
+  const step: Attempting = { pass, place, key, name, work, timeout, idempotencyKey, policy, inputHash };
+  return attempt(step, before);
+}
+
+interface Attempting {
+  pass: Pass;
+  place: Place;
+  key: StepKey;
+  name: string;
+  work: Work["work"];
+  timeout: number | undefined;
+  idempotencyKey: string;
+  policy: CheckedPolicy;
+  inputHash: { inputHash?: string };
+}
+
+async function attempt(step: Attempting, before: Step | undefined): Promise<unknown> {
+  const { pass, place, key, policy } = step;
+  let retryAt = before?.status === "retrying" ? before.retryAt : undefined;
+  for (let attempts = (before?.attempts ?? 1) + (retryAt ? 1 : 0); ; attempts++) {
+    if (retryAt) await untilRetry(pass, place, key, retryAt);
+    await pass.fresh(place, key);
+    const startedAt = new Date(pass.time);
+    try {
+      const result = asJson(await tryOnce(step, attempts), `the result of the step ${key}`);
+      await remember(step, { status: "completed", result }, attempts, startedAt);
+      return result;
+    } catch (error) {
+      if (pass.isCancelled && !place.isUndo) throw error;
+      const failure = failureOf(error);
+      const delay = delayAfter(policy, attempts, error);
+      if (delay === undefined) {
+        await remember(step, { status: "failed", error: failure }, attempts, startedAt);
+        throw new RememberedError(failure);
+      }
+      retryAt = new Date(pass.time + delay);
+      await rememberRetry(step, failure, attempts, startedAt, retryAt);
+    }
+  }
+}
+
+type Outcome = { status: "completed"; result: Json } | { status: "failed"; error: Failure };
+
+function remember(
+  { pass, key, name, inputHash }: Attempting,
+  outcome: Outcome,
+  attempts: number,
+  startedAt: Date,
+) {
+  return pass.commit({ steps: [{ key, name, attempts, startedAt, ...inputHash, ...outcome }] });
+}
+
+/** S2. */
+function rememberRetry(
+  { pass, key, name, inputHash }: Attempting,
+  failure: Failure,
+  attempts: number,
+  startedAt: Date,
+  retryAt: Date,
+): Promise<void> {
+  const error = { ...failure, retryable: true };
+  return pass.commit({
+    steps: [{ key, name, attempts, startedAt, ...inputHash, status: "retrying", error, retryAt }],
+  });
+}
+
+function untilRetry(pass: Pass, place: Place, key: StepKey, at: Date): Promise<true> {
+  return pass.until<true>(place, { for: "retry", at: key, until: at }, () =>
+    Promise.resolve(pass.time >= at.getTime() ? true : undefined),
+  );
+}
+
+async function tryOnce(step: Attempting, attempt: number): Promise<unknown> {
+  const { pass, place, key, name, timeout, work, idempotencyKey } = step;
+  const over = new AbortController();
+  const stream = pass.stream.of(key, attempt);
+  const context: StepContext = Object.freeze({
+    idempotencyKey,
+    attempt,
+    signal: AbortSignal.any([place.signal, over.signal]),
+    chunk: (data: Json) => stream.write(asJson(data, `a chunk of the step ${key}`)),
+    progress: (done: number, total?: number, note?: string) => pass.progress(done, total, note),
+  });
+  void tellOfLong(step, attempt, over.signal);
+  const cancelTimeout =
+    timeout === undefined
+      ? () => {}
+      : pass.tools.clock.after(timeout, () => over.abort(timeoutError(name, timeout)));
+  try {
+    const result = await unlessAborted(
+      Promise.resolve(pass.within(key, async () => work(context))),
+      context.signal,
+    );
+    stream.end();
+    return result;
+  } finally {
+    cancelTimeout();
+    over.abort(new Error("the attempt is over"));
+  }
+}
+
+/** So that people see what takes long. A short one is told of once it is over. */
+async function tellOfLong(
+  { pass, key, name, inputHash }: Attempting,
+  attempts: number,
+  over: AbortSignal,
+): Promise<void> {
+  if (attempts > 1) return; // it is known already
+  await sleep(LONG_MS, undefined, { signal: over, ref: false }).catch(() => {});
+  if (over.aborted || pass.halted) return;
+  await pass.commit({ steps: [{ key, name, attempts, ...inputHash, status: "started" }] }).catch(() => {});
+}
+
+function timeoutError(name: string, timeout: number): AgentError {
+  return new AgentError({
+    code: "agent.step_timeout",
+    message: `an attempt of the step ${name} took longer than ${timeout} ms`,
+    retryable: true,
+    details: { timeout },
+  });
+}

@@ -1,0 +1,30 @@
+// What the runtime hands to whoever runs something in it.
+
+import type { Clock } from "@sentient/db-pool";
+import type { State } from "@sentient/state";
+import type { Definition } from "./define.ts";
+import type { Notices } from "./notices.ts";
+
+/** Where it is told what happens in this process, for people. Any logger with these methods will do, as pino. */
+export interface Logger {
+  debug(data: object, message: string): void;
+  info(data: object, message: string): void;
+  warn(data: object, message: string): void;
+  error(data: object, message: string): void;
+}
+
+export interface Tools {
+  state: State;
+  clock: Clock;
+  logger: Logger;
+  /** What happened in this process, heard before the log tells of it. */
+  notices: Notices;
+  /** By its name, if this process has it. */
+  find: (name: string) => Definition | undefined;
+  /** Whether there is room for another run beside those that are advanced. */
+  hasRoom: () => boolean;
+  /** Whether a run is held for a moment where what it waits for may come in a moment; not where a test moves the time. */
+  lingers: boolean;
+}
+
+export const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} };

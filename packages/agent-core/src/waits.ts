@@ -1,0 +1,221 @@
+// Waits. Owns: what a run waits for that comes by itself or from people: time, signals, answers.
+// W1. Until when it waits is remembered when it begins to, so that taking it up again does not begin anew.
+// W2. What was taken is remembered with the taking: a signal or an answer counts once.
+
+import type { Json, StepKey } from "@sentient/schema";
+import { StateError } from "@sentient/state";
+import { z } from "zod";
+import type { Answer, AskOptions, WaitOptions } from "./context.ts";
+import { AgentError, checked, NonRetryable, RememberedError, saidOf } from "./errors.ts";
+import { asJson } from "./json.ts";
+import type { Pass, Place } from "./pass.ts";
+
+const Milliseconds = z
+  .number()
+  .min(0)
+  .max(100 * 365 * 86_400_000);
+
+/** W1. */
+export async function sleepUntil(pass: Pass, place: Place, key: StepKey, time: number | Date): Promise<void> {
+  const before = pass.recorded(key);
+  const until =
+    before?.status === "completed"
+      ? new Date(before.result as string)
+      : await begin(pass, place, key, timeOf(pass, time), "sleep");
+  if (pass.time < until.getTime())
+    await pass.until(place, { for: "timer", at: key, until }, () =>
+      Promise.resolve(pass.time >= until.getTime() ? true : undefined),
+    );
+  pass.sawTime(until);
+}
+
+async function begin(pass: Pass, place: Place, key: StepKey, until: Date, name: string): Promise<Date> {
+  await pass.fresh(place, key);
+  await pass.commit({ steps: [{ key, name, status: "completed", result: until.toISOString() }] });
+  return until;
+}
+
+function timeOf(pass: Pass, time: number | Date): Date {
+  return time instanceof Date
+    ? time
+    : new Date(pass.time + checked(Milliseconds, time, "a time to wait, in milliseconds"));
+}
+
+const WaitSettings = z.strictObject({
+  schema: z.instanceof(z.ZodType).optional(),
+  timeout: Milliseconds.optional(),
+});
+
+/** The data of a signal; undefined if none came in time. */
+export async function waitForSignal(
+  pass: Pass,
+  place: Place,
+  { key, deadlineKey, name }: { key: StepKey; deadlineKey: StepKey; name: string },
+  options: WaitOptions,
+): Promise<unknown> {
+  const { schema = pass.definition.schemas.signals[name], timeout } = checked(
+    WaitSettings,
+    options,
+    `the wait for ${name}`,
+  );
+  const until = timeout === undefined ? undefined : await deadlineOf(pass, place, deadlineKey, timeout);
+  const before = pass.recorded(key);
+  if (before?.status === "failed") throw new RememberedError(before.error);
+  const taken =
+    before?.status === "completed"
+      ? (before.result as unknown as Taken)
+      : await takeSignal(pass, place, key, name, until);
+  if ("timedOut" in taken) return undefined;
+  if (!schema) return taken.data;
+  const parsed = schema.safeParse(taken.data);
+  if (parsed.success) return parsed.data;
+  throw new AgentError({
+    code: "agent.invalid_signal",
+    message: `the signal ${name} of the run ${pass.lease.run.id} does not fit: ${saidOf(parsed.error)}`,
+    details: { signal: name },
+  });
+}
+
+type Taken = { data: Json } | { timedOut: true };
+
+/** W1. */
+async function deadlineOf(pass: Pass, place: Place, key: StepKey, timeout: number): Promise<Date> {
+  const before = pass.recorded(key);
+  if (before?.status === "completed") return new Date(before.result as string);
+  return begin(pass, place, key, timeOf(pass, timeout), "deadline");
+}
+
+/** W2. */
+async function takeSignal(
+  pass: Pass,
+  place: Place,
+  key: StepKey,
+  name: string,
+  until: Date | undefined,
+): Promise<Taken> {
+  await pass.fresh(place, key);
+  const { state } = pass.tools;
+  const look = async (): Promise<Taken | undefined> => {
+    const signal = await state.nextSignal(pass.lease, name);
+    if (signal) {
+      const taken = { data: signal.data };
+      const isTaken = await unlessGone(() =>
+        pass.commit({
+          takes: [{ n: signal.n, key }],
+          steps: [{ key, name: "waitFor", status: "completed", result: taken }],
+        }),
+      );
+      return isTaken ? taken : look(); // another branch was sooner
+    }
+    if (!until || pass.time < until.getTime()) return undefined;
+    await pass.commit({ steps: [{ key, name: "waitFor", status: "completed", result: { timedOut: true } }] });
+    return { timedOut: true };
+  };
+  const wait = { for: "signal", at: key, name, ...(until ? { until } : {}) } as never;
+  return (await look()) ?? pass.until(place, wait, look);
+}
+
+/** @returns whether it was committed; not if what it was to take is not there any more */
+async function unlessGone(commit: () => Promise<void>): Promise<boolean> {
+  try {
+    await commit();
+    return true;
+  } catch (error) {
+    if (error instanceof StateError && error.code === "state.not_open") return false;
+    throw error;
+  }
+}
+
+const AskSettings = z.strictObject({
+  text: z.string().min(1).max(16_384).optional(),
+  schema: z.instanceof(z.ZodType).optional(),
+  assignee: z.string().max(256).optional(),
+  deadline: z.union([z.date(), Milliseconds]).optional(),
+  onTimeout: z.unknown().optional(),
+});
+
+/** @throws `agent.question_expired` at the deadline of a question that has no answer for it */
+export async function askPerson(
+  pass: Pass,
+  place: Place,
+  key: StepKey,
+  name: string,
+  options: AskOptions,
+): Promise<Answer<unknown>> {
+  const settings = checked(AskSettings, options, `the question ${name}`);
+  const before = pass.recorded(key);
+  if (before?.status === "failed") throw new RememberedError(before.error);
+  const answer =
+    before?.status === "completed"
+      ? (before.result as unknown as Answer<Json>)
+      : await asked(pass, place, key, name, settings);
+  if ("expired" in answer) throw expiredError(pass, key);
+  return settings.schema ? { ...answer, value: settings.schema.parse(answer.value) } : answer;
+}
+
+type Closed = Answer<Json> | { expired: true; value: null };
+
+async function asked(
+  pass: Pass,
+  place: Place,
+  key: StepKey,
+  name: string,
+  { text = name, schema, assignee, deadline, onTimeout }: z.output<typeof AskSettings>,
+): Promise<Closed> {
+  await pass.fresh(place, key);
+  const { state } = pass.tools;
+  const { id } = pass.lease.run;
+  const known = await unlessMissing(() => state.questions.get(id, key));
+  const until = known ? known.deadline : deadline === undefined ? undefined : timeOf(pass, deadline);
+  if (!known)
+    await pass.commit({
+      asks: [
+        {
+          key,
+          text,
+          ...(schema ? { schema: z.toJSONSchema(schema, { io: "input" }) as Json } : {}),
+          ...(assignee === undefined ? {} : { assignee }),
+          ...(until ? { deadline: until } : {}),
+          ...(onTimeout === undefined
+            ? {}
+            : { onTimeout: asJson(onTimeout, `the answer to ${name} at its deadline`) }),
+        },
+      ],
+    });
+  const remember = async (answer: Closed, expires: boolean): Promise<Closed | undefined> => {
+    const change = expires ? { expires: [key] } : {};
+    const step = { key, name: "ask", status: "completed", result: answer as unknown as Json } as const;
+    return (await unlessGone(() => pass.commit({ ...change, steps: [step] }))) ? answer : look();
+  };
+  const look = async (): Promise<Closed | undefined> => {
+    const question = await state.questions.get(id, key);
+    if (question.status === "answered")
+      return remember({ value: question.answer, by: question.answeredBy }, false);
+    if (question.status === "withdrawn") throw new NonRetryable(`the question ${key} was withdrawn`);
+    if (!until || pass.time < until.getTime()) return undefined;
+    const isExpired = question.status === "expired";
+    return remember(
+      onTimeout === undefined ? { expired: true, value: null } : { value: asJson(onTimeout, name) },
+      !isExpired,
+    );
+  };
+  const wait = { for: "question", at: key, ...(until ? { until } : {}) } as never;
+  return (await look()) ?? pass.until(place, wait, look);
+}
+
+async function unlessMissing<T>(read: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await read();
+  } catch (error) {
+    if (error instanceof StateError && error.code === "state.not_found") return undefined;
+    throw error;
+  }
+}
+
+function expiredError(pass: Pass, key: string): AgentError {
+  return new AgentError({
+    code: "agent.question_expired",
+    message: `nobody has answered the question ${key} of the run ${pass.lease.run.id} by its deadline`,
+    details: { question: key },
+  });
+}
