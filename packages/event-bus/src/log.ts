@@ -43,6 +43,8 @@ export interface Entry {
    * the entry is refused, at no cost where nobody has. It needs an event of each of these runs.
    */
   expected?: Readonly<Record<string, number>>;
+  /** Runs that nobody can have told of before, as their ids were made up just now: it is not asked where they stand. */
+  begins?: readonly string[];
   /** Rows to create, of any tables. Those of one table are inserted at once, for all entries of a commit, before any guard. */
   rows?: readonly NewRow[] | ((placed: readonly Placed[], at: Date) => readonly NewRow[]);
   /** What changes along with it; or what makes them, once it is known which places the events get. */
@@ -80,6 +82,8 @@ export interface LogOptions {
   onCommit: (rows: readonly queries.EventRow[], after: number, rang: boolean) => void;
 }
 
+/** As of no position: if there is something of the run after all, it is asked where it stands. */
+const UNSEEN = -1;
 /** How long one attempt to find out about a lost answer takes at most. */
 const SETTLE_MS = 1_000;
 
@@ -142,7 +146,7 @@ export class Log {
 
   #enqueue(
     drafts: readonly Draft[],
-    { guards = [], statements = [], rows = [], expected = {} }: Omit<Entry, "events">,
+    { guards = [], statements = [], rows = [], expected = {}, begins = [] }: Omit<Entry, "events">,
     { signal, onKnown = "answer" }: AppendOptions,
   ): Promise<Placed[]> {
     requireEventOfEach(Object.keys(expected), drafts);
@@ -153,6 +157,7 @@ export class Log {
       drafts,
       guards,
       expected: Object.entries(expected),
+      begins,
       rows: typeof rows === "function" ? rows : () => rows,
       statements: typeof statements === "function" ? statements : () => statements,
       weight:
@@ -353,7 +358,7 @@ export class Log {
       return refuse(entries, damagedError(position + 1, error.message));
     this.#runs.forget(runsOf(entries));
     this.#isCurrent = false;
-    return entries;
+    return entries.map((entry) => ({ ...entry, begins: [] })); // one of them was there after all
   }
 
   /** After a race that was lost. */
@@ -459,6 +464,8 @@ export class Log {
 
   /** Knows where the log and the runs of the batch stand, as of one position. */
   async #orient(entries: readonly Pending[]): Promise<void> {
+    for (const { begins } of entries)
+      for (const run of this.#runs.unknown(begins)) this.#runs.learn(run, { n: 0 }, UNSEEN);
     const unknown = this.#runs.unknown(runsOf(entries));
     if (!this.#isCurrent || unknown.length > 0) await this.#look(unknown, this.#timeFor(entries));
   }

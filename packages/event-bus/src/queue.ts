@@ -19,6 +19,7 @@ export interface Pending {
   guards: readonly Statement[];
   /** How many events its runs have before it, by what who appends has seen. */
   expected: readonly (readonly [run: string, n: number])[];
+  begins: readonly string[];
   rows: (placed: readonly Placed[], at: Date) => readonly NewRow[];
   statements: (placed: readonly Placed[], at: Date) => readonly Statement[];
   /** How many statements there are, and how many bytes they and the events have, about. */

@@ -19,6 +19,20 @@ describe("an entry that says where its run stands", () => {
     expect(await append(2)).toMatchObject([{ n: 3 }, { n: 4 }]);
   });
 
+  test("is not asked where runs stand that it begins, and finds out if one is there after all", async () => {
+    const { db, bus } = await freshBus();
+    await bus.publish(told());
+    const query = vi.spyOn(db, "query");
+    const begin = (run: string) =>
+      bus.log.append({ begins: [run], expected: { [run]: 0 }, events: [told(run)] });
+    expect(await begin("a")).toMatchObject([{ n: 1 }]);
+    expect(query).not.toHaveBeenCalled();
+    await busOn(db).publish([told("b"), told("b")]);
+    expect((await failureOf(() => begin("b"))).code).toBe("event_bus.run_moved");
+    expect(await bus.log.append({ begins: ["b"], events: [told("b")] })).toMatchObject([{ n: 3 }]);
+    await expectInOrder(db);
+  });
+
   test("follows on those before it in the same commit", async () => {
     const { db, bus } = await freshBus();
     await bus.publish(told("a"));

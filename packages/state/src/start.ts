@@ -153,7 +153,8 @@ export async function start(options: StartOptions, context: Context, depth: Dept
         ...keep(first?.content ? [first.content] : [], run, time.of(at)),
       ],
     };
-    const placed = await appendFirst(entry, run, context);
+    const isNew = id === undefined && key === undefined;
+    const placed = await appendFirst(isNew ? { ...entry, begins: [run] } : entry, run, context);
     const held = started?.status === "running" ? heldBy(started, placed) : undefined;
     return { run: started!, existed: false, ...(held ? { lease: held } : {}) };
   } catch (error) {
