@@ -96,7 +96,7 @@ async function startChild(pass: Pass, { key, what, input, options }: Called): Pr
   const definition = typeof what === "string" ? tools.find(what) : what;
   const { id: parent, correlation, priority } = lease.run;
   const { run } = await tools.state.start({
-    ...startOptionsOf(definition ?? what, input),
+    ...startOptionsOf(definition ?? what, input, pass.time),
     priority,
     ...(correlation === undefined ? {} : { correlation }),
     ...rest,

@@ -44,7 +44,7 @@ import { Registry } from "./registry.ts";
 import { routing, type ByCapability } from "./routing.ts";
 import { SchedulesFace } from "./schedules.ts";
 import { startOptionsOf } from "./starting.ts";
-import { silent, type Logger, type Tools } from "./tools.ts";
+import { silent, type Attempted, type Logger, type Tools } from "./tools.ts";
 import { Worker, type WorkerOptions } from "./worker.ts";
 
 export interface SentientOptions extends Omit<DatabaseOptions, "clock" | "database"> {
@@ -114,6 +114,7 @@ export class Sentient implements AsyncDisposable {
     db: Database,
     isOwn: boolean,
     { clock = systemClock, logger = silent, retention, worker = {}, ...rest }: SentientOptions,
+    attempted: Attempted = (_, work) => work(),
   ) {
     this.#db = db;
     this.#ownsDatabase = isOwn;
@@ -123,7 +124,7 @@ export class Sentient implements AsyncDisposable {
     this.#registry = new Registry([routing(state), ...(rest.agents ?? []), ...(rest.workflows ?? [])]);
     const notices = new Notices();
     const find = (name: string) => this.#registry.find(name);
-    this.#tools = { state, clock, logger, notices, find, lingers: clock === systemClock };
+    this.#tools = { state, clock, logger, notices, find, lingers: clock === systemClock, attempted };
     this.#ports = {
       state,
       bus: this.events,
@@ -186,8 +187,9 @@ export class Sentient implements AsyncDisposable {
   }
 
   #whatToStart(what: Definition | string | ByCapability, input: unknown) {
-    if (typeof what === "string") return startOptionsOf(this.#registry.find(what) ?? what, input);
-    if ("run" in what) return startOptionsOf(what, input);
+    const now = this.#tools.clock.now();
+    if (typeof what === "string") return startOptionsOf(this.#registry.find(what) ?? what, input, now);
+    if ("run" in what) return startOptionsOf(what, input, now);
     const { name, version } = this.#registry.find(ROUTE)!;
     return {
       name,

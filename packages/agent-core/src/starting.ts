@@ -8,9 +8,10 @@ import { AgentError, saidOf } from "./errors.ts";
 /**
  * How to start a run of a definition; of a name alone only what is said is known.
  *
+ * @param now from when on the time that it may take counts; without it there is no deadline
  * @throws `agent.invalid_input`
  */
-export function startOptionsOf(what: Definition | string, input: unknown): StartOptions {
+export function startOptionsOf(what: Definition | string, input: unknown, now?: number): StartOptions {
   if (typeof what === "string") return { name: what, input: (input ?? null) as Json };
   const { kind, name, version, queue, timeout, secrets } = what;
   return {
@@ -21,7 +22,7 @@ export function startOptionsOf(what: Definition | string, input: unknown): Start
     input: (input ?? null) as Json,
     ...(secrets.length > 0 ? { secrets } : {}),
     ...requireFits(what, input),
-    ...(timeout === undefined ? {} : { deadline: new Date(Date.now() + timeout) }),
+    ...(timeout === undefined || now === undefined ? {} : { deadline: new Date(now + timeout) }),
   };
 }
 

@@ -152,7 +152,12 @@ async function tryOnce(step: Attempting, attempt: number): Promise<unknown> {
       : pass.tools.clock.after(timeout, () => over.abort(timeoutError(name, timeout)));
   try {
     const result = await unlessAborted(
-      Promise.resolve(pass.within(key, async () => work(context))),
+      pass.within(key, () =>
+        pass.tools.attempted(
+          { run: pass.lease.run.id, key, name, attempt, signal: context.signal },
+          async () => work(context),
+        ),
+      ),
       context.signal,
     );
     stream.end();

@@ -13,6 +13,20 @@ export interface Logger {
   error(data: object, message: string): void;
 }
 
+/** An attempt of a step, as who looks on sees it. */
+export interface Attempt {
+  run: string;
+  key: string;
+  name: string;
+  /** 1 for the first. */
+  attempt: number;
+  /** Aborts once it is over. */
+  signal: AbortSignal;
+}
+
+/** Does what a step does; a test counts it, and may keep it from being done. */
+export type Attempted = <T>(attempt: Attempt, work: () => Promise<T>) => Promise<T>;
+
 export interface Tools {
   state: State;
   clock: Clock;
@@ -25,6 +39,7 @@ export interface Tools {
   hasRoom: () => boolean;
   /** Whether a run is held for a moment where what it waits for may come in a moment; not where a test moves the time. */
   lingers: boolean;
+  attempted: Attempted;
 }
 
 export const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} };
