@@ -88,16 +88,11 @@ export class RunHandle<Output = unknown> {
       await listener.ready;
       for (;;) {
         const woken = new AbortController();
-        let heard: Ended | undefined;
-        const forget = notices.onChanged(this.id, (ended) => {
-          heard ??= ended;
-          woken.abort();
-        });
+        const forget = notices.onChanged(this.id, () => woken.abort());
         try {
           const ended = endOf(await this.run());
           if (ended) return ended;
           await sleep(clock, PATIENCE_MS, AbortSignal.any([woken.signal, signal]));
-          if (heard) return heard;
           signal.throwIfAborted();
         } finally {
           forget();
@@ -218,7 +213,7 @@ export class RunHandle<Output = unknown> {
 /** Undefined once it is let go of. */
 function heardOf(run: string, notices: Notices): Promise<Ended | undefined> {
   return new Promise((resolve) => {
-    const forget = notices.onChanged(run, (ended) => {
+    const forget = notices.onLetGo(run, (ended) => {
       forget();
       resolve(ended);
     });

@@ -32,12 +32,22 @@ export class Notices {
   }
 
   /** Something of a run has changed: it has ended, was told something, was asked to stop. */
-  changed(run: string, ended?: Ended): void {
-    this.#emitter.emit(`run:${run}`, ended);
+  changed(run: string): void {
+    this.#emitter.emit(`run:${run}`);
   }
 
-  onChanged(run: string, hear: (ended?: Ended) => void): () => void {
+  onChanged(run: string, hear: () => void): () => void {
     return this.#on(`run:${run}`, hear);
+  }
+
+  /** A worker of this process holds it no longer; how it has ended, if it has. */
+  letGo(run: string, ended: Ended | undefined): void {
+    this.#emitter.emit(`held:${run}`, ended);
+    this.changed(run);
+  }
+
+  onLetGo(run: string, hear: (ended?: Ended) => void): () => void {
+    return this.#on(`held:${run}`, hear);
   }
 
   /** It has streamed something. */

@@ -4,7 +4,14 @@
 // U2. Only who holds the run writes; sent twice they are there once.
 
 import { RecordId, surql, type Statement } from "@sentient/db-pool";
-import { Chunk as StoredChunk, chunkTable, requireWithin, RunId, StepKey, type Json } from "@sentient/schema";
+import {
+  chunkTable,
+  requireWithin,
+  RunId,
+  StepKey,
+  type Chunk as StoredChunk,
+  type Json,
+} from "@sentient/schema";
 import { z } from "zod";
 import { requireRun, type Context } from "./changing.ts";
 import { thrownBy } from "./commit.ts";

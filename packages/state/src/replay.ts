@@ -18,7 +18,7 @@ export interface Replay {
   /** Its state before its first step. */
   first: Json;
   /** Its state once a step of the journal was replayed; undefined if that has not changed. */
-  stateAfter(key: string): Json | undefined;
+  stateAfter: (key: string) => Json | undefined;
 }
 
 export interface ReplayOptions {
