@@ -21,7 +21,10 @@ export type AgentErrorCode =
   | "agent.step_timeout"
   | "agent.question_expired"
   | "agent.nested"
-  | "agent.too_long";
+  | "agent.too_long"
+  // in a test
+  | "agent.stuck"
+  | "agent.broken_by_crash";
 
 interface AgentErrorInit {
   code: AgentErrorCode;

@@ -25,6 +25,8 @@ export interface Ports {
   clock: Clock;
   notices: Notices;
   listener: Listener;
+  /** Has the run go on as far as it goes; where a test moves the time, and nobody else does. */
+  advance?: ((run: string) => Promise<void>) | undefined;
 }
 
 /** How long a reader of a stream waits before it looks again, in milliseconds, at first and at most. */
@@ -80,7 +82,8 @@ export class RunHandle<Output = unknown> {
   }
 
   async #ended(signal: AbortSignal): Promise<Ended> {
-    const { notices, listener, clock } = this.#ports;
+    const { notices, listener, clock, advance } = this.#ports;
+    if (advance) await unlessAborted(advance(this.id), signal);
     const here = this.#here && (await unlessAborted(this.#here, signal));
     if (here) return here;
     const leave = listener.join();
@@ -116,6 +119,7 @@ export class RunHandle<Output = unknown> {
   > {
     const stop = new AbortController();
     const either = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal;
+    await this.#ports.advance?.(this.id);
     if (await this.#isOverBy(after)) return;
     try {
       for await (const event of this.#ports.bus.follow({ run: this.id, after, signal: either })) {
@@ -145,6 +149,7 @@ export class RunHandle<Output = unknown> {
     undefined
   > {
     const isAborted = () => signal?.aborted === true;
+    await this.#ports.advance?.(this.id);
     for (let at = after, pause = LOOK_MS; !isAborted(); pause = Math.min(MOST_LOOK_MS, pause * 1.5)) {
       const woken = this.#untilStreamed();
       try {

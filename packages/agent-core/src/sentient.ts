@@ -44,7 +44,7 @@ import { Registry } from "./registry.ts";
 import { routing, type ByCapability } from "./routing.ts";
 import { SchedulesFace } from "./schedules.ts";
 import { startOptionsOf } from "./starting.ts";
-import { silent, type Attempted, type Logger, type Tools } from "./tools.ts";
+import { silent, type Logger, type Tools } from "./tools.ts";
 import { Worker, type WorkerOptions } from "./worker.ts";
 
 export interface SentientOptions extends Omit<DatabaseOptions, "clock" | "database"> {
@@ -85,6 +85,9 @@ export interface RunOptions {
   state?: Json;
 }
 
+/** Where a test takes part. */
+type Hooks = Partial<Pick<Tools, "attempted"> & Pick<Ports, "advance">>;
+
 const Own = z.object({
   deadline: z.union([z.date(), z.number().min(1)]).optional(),
   at: z.date().optional(),
@@ -114,7 +117,7 @@ export class Sentient implements AsyncDisposable {
     db: Database,
     isOwn: boolean,
     { clock = systemClock, logger = silent, retention, worker = {}, ...rest }: SentientOptions,
-    attempted: Attempted = (_, work) => work(),
+    { advance, attempted = (_, work) => work() }: Hooks = {},
   ) {
     this.#db = db;
     this.#ownsDatabase = isOwn;
@@ -131,6 +134,7 @@ export class Sentient implements AsyncDisposable {
       clock,
       notices,
       listener: new Listener(this.events, notices, clock),
+      advance,
     };
     this.#ownWorker = worker;
     this.agents = new AgentsFace(state, this.events);
