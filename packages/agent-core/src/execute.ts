@@ -4,7 +4,7 @@
 // E2. A run ends in one commit: what it gives, or what it failed with once all was undone that it said is to be undone.
 // E3. Cancelled means: nothing of the run happens any more but its compensation, and what it has started is cancelled with it.
 
-import { failureOf, type Json } from "@sentient/schema";
+import { failureOf, requireWithin, type Json } from "@sentient/schema";
 import { StateError, type Asked, type Lease } from "@sentient/state";
 import { setTimeout as sleep } from "node:timers/promises";
 import { cancelChildren } from "./cancel.ts";
@@ -19,7 +19,10 @@ import { performStep } from "./step.ts";
 import type { Tools } from "./tools.ts";
 
 /** How a pass came to its end. */
-export type Outcome = Ended | { status: "waiting" | "paused" | "released" | "parked" | "lost" };
+export type Outcome =
+  | Ended
+  | { status: "waiting" | "paused" | "released" }
+  | { status: "parked" | "lost"; problem?: unknown };
 
 /** Handlers that have ended, or had the time to, after they heard that their run was cancelled. */
 const CANCEL_MS = 5_000;
@@ -62,7 +65,8 @@ export class Execution {
     try {
       const { asked } = this.lease.run;
       if (asked) await this.heed(asked);
-      return await this.#advance(pass);
+      const over = pass.over.then((status): Outcome => ({ status, problem: pass.problem }));
+      return await Promise.race([this.#advance(pass), over]); // who was to commit something then never comes back
     } finally {
       pass.close();
     }
@@ -73,7 +77,7 @@ export class Execution {
     for (;;) {
       const ended = await Promise.race([handled, pass.stuck()]);
       const halted = pass.halted;
-      if (halted === "lost" || halted === "parked") return { status: halted };
+      if (halted === "lost" || halted === "parked") return { status: await pass.over };
       if (ended) return this.#end(pass, ended);
       if (halted) return this.#letGo(pass, halted);
       if (await goesOn(pass)) continue;
@@ -100,7 +104,9 @@ export class Execution {
       );
       const parsed = schemas.output?.safeParse(given);
       if (parsed && !parsed.success) throw outputError(name, saidOf(parsed.error));
-      return { output: asJson(parsed ? parsed.data : given, `what ${name} gives`) };
+      const output = asJson(parsed ? parsed.data : given, `what ${name} gives`);
+      requireWithin("payloadBytes", Buffer.byteLength(JSON.stringify(output)), `what ${name} gives`);
+      return { output };
     } catch (error) {
       return { error };
     }
@@ -133,7 +139,8 @@ export class Execution {
       return { status: "parked" };
     }
     if ("output" in ended) {
-      await pass.commit({ end: { complete: ended.output } });
+      const tooLarge = await refusalOf(() => pass.commit({ end: { complete: ended.output } }));
+      if (tooLarge) return this.#end(pass, { error: tooLarge });
       return { status: "completed", output: ended.output };
     }
     if (pass.isCancelled) {
@@ -150,9 +157,11 @@ export class Execution {
 
   async #letGo(pass: Pass, why: "pause" | "release"): Promise<Outcome> {
     const { by = "its worker", reason } = this.#asked ?? {};
-    const pause = { by, ...(reason === undefined ? {} : { reason }) };
-    await pass.commit({ end: why === "pause" ? { pause } : { release: true } });
-    return { status: why === "pause" ? "paused" : "released" };
+    const pause = { by, asked: true as const, ...(reason === undefined ? {} : { reason }) };
+    if (why === "pause" && (await stillOpen(() => pass.commit({ end: { pause } }))))
+      return { status: "paused" };
+    await pass.commit({ end: { release: true } }); // the handler stands still by now: it is called anew
+    return { status: "released" };
   }
 
   /** @returns whether it waits; else something is there already */
@@ -171,6 +180,24 @@ export class Execution {
 }
 
 type Handled = { output: Json } | { error: unknown } | { stuckAt: string; error: unknown };
+
+/** What a commit was refused for that is about what was to be committed. */
+async function refusalOf(commit: () => Promise<void>): Promise<unknown> {
+  try {
+    await commit();
+    return undefined;
+  } catch (error) {
+    return error;
+  }
+}
+
+/** @returns false if what it is about was taken back meanwhile */
+async function stillOpen(commit: () => Promise<void>): Promise<boolean> {
+  const error = await refusalOf(commit);
+  if (error === undefined) return true;
+  if (error instanceof StateError && error.code === "state.not_open") return false;
+  throw error;
+}
 
 /** A handler that does not listen is not waited for. */
 async function cancelledFor(pass: Pass, ms: number): Promise<Handled> {

@@ -74,6 +74,7 @@ export class Pass {
   /** What kept it from being remembered, if that is what has ended it. */
   problem: unknown;
   #stuck = Promise.withResolvers<void>();
+  readonly #over = Promise.withResolvers<"lost" | "parked">();
 
   constructor(lease: Lease, definition: Definition, replay: Replay, tools: Tools) {
     this.lease = lease;
@@ -95,6 +96,11 @@ export class Pass {
 
   get halted(): Halt | undefined {
     return this.#halt;
+  }
+
+  /** Once nothing of it commits any more, whatever it is in the midst of. */
+  get over(): Promise<"lost" | "parked"> {
+    return this.#over.promise;
   }
 
   get isCancelled(): boolean {
@@ -132,8 +138,10 @@ export class Pass {
   halt(why: Halt): void {
     if (this.#halt === "lost" || this.#halt === "parked") return;
     this.#halt = why;
-    if (why === "lost" || why === "parked")
+    if (why === "lost" || why === "parked") {
       this.#stop.abort(new Error("the run is not this worker's any more"));
+      this.#over.resolve(why);
+    }
     this.#look();
   }
 

@@ -4,7 +4,7 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { canonicalJson, failureOf, hashOf, type Failure, type Json, type StepKey } from "@sentient/schema";
-import type { Step } from "@sentient/state";
+import { StateError, type Step } from "@sentient/state";
 import { z } from "zod";
 import type { StepContext, StepOptions } from "./context.ts";
 import { AgentError, checked, RememberedError } from "./errors.ts";
@@ -55,7 +55,7 @@ export async function performStep(
       .requireSame(pass.lease, before, { name, ...inputHash })
       .catch(async (error: unknown) => {
         pass.problem = error;
-        pass.halt("parked");
+        pass.halt(error instanceof StateError && error.code === "state.journal_mismatch" ? "parked" : "lost");
         return new Promise<never>(() => {});
       });
   if (before?.status === "completed") return before.result;

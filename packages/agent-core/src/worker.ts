@@ -1,25 +1,25 @@
-// Worker. Owns: getting hold of runs, keeping hold of them, and letting go.
-// Does not own: what a run does (execute.ts).
+// Worker. Owns: getting hold of runs, and letting go.
+// Does not own: keeping hold of them (held.ts), and what a run does (execute.ts).
 // V1. It never holds more runs than it has slots, and claims as soon as one is free and there is something to do.
 // V2. Leases are renewed long before they run out. Whoever could not do so in time (its event loop was blocked, its database
 //     away) finds that others have its runs, and nothing of it commits: the lease says so, whatever it believes.
 // V3. What is asked of a run reaches its handler within a second.
-// V4. Stopping hands every run over before its next step, and costs it no attempt. Nothing is claimed after it was asked to stop.
+// V4. Stopping hands every run over before its next step, and costs it no attempt. Nothing is claimed after it was asked to stop;
+//     what a claim that was on its way then brings is given back. It takes a few seconds at most, also where the database is away.
 
 import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
-import { sleep } from "@sentient/db-pool";
+import { sleep, systemClock } from "@sentient/db-pool";
 import type { EventBus } from "@sentient/event-bus";
 import type { Lease } from "@sentient/state";
 import { z } from "zod";
 import { Bell } from "./bell.ts";
-import { cancelTree } from "./cancel.ts";
 import type { Definition } from "./define.ts";
 import { checked } from "./errors.ts";
-import { Execution, type Outcome } from "./execute.ts";
-import type { Ended } from "./notices.ts";
+import { Held, within } from "./held.ts";
 import type { Registry } from "./registry.ts";
 import { RELEASE } from "./release.ts";
+import { goRounds } from "./rounds.ts";
 import type { Tools } from "./tools.ts";
 
 export const WorkerOptions = z.strictObject({
@@ -47,11 +47,12 @@ export interface WorkerOptions {
 const TICK_MS = 1_000;
 const BEAT_MS = 5_000;
 const RETAIN_MS = 60_000;
+const MOST_CLAIMED = 256;
 /** How long it takes no notice of what others tell after it has found nothing, in milliseconds; and at most. */
 const QUIET_MS = 10;
 const MOST_QUIET_MS = 160;
-/** How long a step may go on when the worker is to stop, in milliseconds. */
-const GRACE_MS = 800;
+/** Where the database does not answer, the worker is stopped after so many milliseconds all the same. */
+const STOP_MS = 3_000;
 
 /** What is told on the log when there may be something to claim. */
 const READY_EVENTS = ["run.queued", "run.resumed", "run.released", "run.restored"];
@@ -62,13 +63,17 @@ export class Worker implements AsyncDisposable {
   readonly #registry: Registry;
   readonly #tools: Tools;
   readonly #bus: EventBus;
-  readonly #running = new Map<string, Execution>();
+  readonly #held: Held;
   readonly #bell = new Bell();
+  readonly #taken = new Bell();
   readonly #stopping = new AbortController();
-  /** Slots that are given away and not taken yet. */
+  /** Slots for what is claimed or started here at the moment. */
   #reserved = 0;
+  /** Starts among them. */
+  #starting = 0;
   /** Whether the last claim got all it asked for. */
   #mayBeMore = true;
+  #started: Promise<void> | undefined;
   #loops: Promise<unknown> | undefined;
   #stopped: Promise<void> | undefined;
 
@@ -79,36 +84,51 @@ export class Worker implements AsyncDisposable {
     this.#registry = registry;
     this.#bus = bus;
     this.#tools = { ...tools, hasRoom: () => this.#room > 0 };
+    this.#held = new Held({
+      tools: this.#tools,
+      lease: this.#options.lease,
+      onEnd: ({ status }) => {
+        if (this.#mayBeMore || status === "released") this.#bell.ring();
+      },
+    });
   }
 
   /** How many runs it advances. */
   get running(): number {
-    return this.#running.size;
+    return this.#held.size;
   }
 
   get #room(): number {
-    return this.#options.slots - this.#running.size - this.#reserved;
+    return this.#options.slots - this.#held.size - this.#reserved;
   }
 
   /** Claims and advances runs until it is stopped. */
-  async start(): Promise<void> {
-    if (this.#loops || this.#stopped) return;
+  start(): Promise<void> {
+    return (this.#started ??= this.#start().catch((error: unknown) => {
+      this.#started = undefined;
+      throw error;
+    }));
+  }
+
+  async #start(): Promise<void> {
     await this.#registry.register(this.#tools.state);
+    if (this.#stopping.signal.aborted) return;
     await this.#beat();
     const { notices } = this.#tools;
+    const { lease } = this.#options;
+    const ring = () => this.#bell.ring();
+    const told = this.#bus.subscribe({ types: READY_EVENTS }, ring);
     const forget = [
-      notices.onReady(() => this.#bell.ring()),
-      notices.onAsked(() => void this.#heedAsked().catch(() => {})), // they hear it within a second
+      notices.onReady(ring),
+      notices.onAsked(() => void this.#held.heedAsked().catch(() => {})), // they hear it within a second
     ];
-    const told = this.#bus.subscribe({ types: READY_EVENTS }, () => this.#bell.ring());
-    const every = (ms: number, work: () => Promise<unknown>) => this.#every(ms, work);
     const loops = Promise.all([
       this.#claimOn(),
-      every(TICK_MS, () => this.#sweep()),
-      every(TICK_MS, () => this.#heedAsked()),
-      every(Math.max(100, this.#options.lease / 3), () => this.#renew()),
-      every(BEAT_MS, () => this.#beat()),
-      every(RETAIN_MS, () => this.#tools.state.retain()),
+      this.#every(TICK_MS, () => this.#sweep()),
+      this.#every(TICK_MS, () => this.#held.heedAsked()),
+      this.#every(lease / 3, () => this.#held.renew(), lease / 30), // V2: there is time to try it again
+      this.#every(BEAT_MS, () => this.#beat()),
+      this.#every(RETAIN_MS, () => this.#tools.state.retain()),
     ]);
     this.#loops = (async () => {
       await loops;
@@ -127,10 +147,10 @@ export class Worker implements AsyncDisposable {
     let advanced = 0;
     for (;;) {
       await this.#sweep();
-      const claimed = await this.#claim(this.#room);
+      const claimed = await this.#claim();
       advanced += claimed;
       if (claimed === 0) return advanced;
-      await Promise.all([...this.#running.values()].map(({ outcome }) => outcome.catch(() => {})));
+      await this.#held.settled();
     }
   }
 
@@ -147,18 +167,19 @@ export class Worker implements AsyncDisposable {
     return this.stop();
   }
 
+  /** V4. */
   async #stop(): Promise<void> {
-    const { clock, state } = this.#tools;
     this.#stopping.abort();
     this.#bell.ring();
-    const all = [...this.#running.values()];
-    for (const execution of all) void execution.release().catch(() => {});
-    const ended = new AbortController();
-    void Promise.allSettled(all.map(({ outcome }) => outcome)).then(() => ended.abort());
-    await sleep(clock, GRACE_MS, ended.signal);
-    await Promise.allSettled([...this.#running.values()].map(({ lease }) => state.release(lease)));
+    await within(STOP_MS, this.#windUp());
+  }
+
+  async #windUp(): Promise<void> {
+    await this.#held.handOver();
+    await this.#started?.catch(() => {});
     await this.#loops;
-    await state.workers.remove(this.id).catch(() => {}); // it is not live for long
+    while (this.#starting > 0) await this.#taken.next(systemClock, TICK_MS);
+    await this.#tools.state.workers.remove(this.id);
   }
 
   // what is started here and has no need to wait in a queue
@@ -168,15 +189,17 @@ export class Worker implements AsyncDisposable {
     const isFree = this.#loops && !this.#stopping.signal.aborted && !this.#mayBeMore && this.#room > 0;
     if (!isFree || concurrency !== undefined) return undefined;
     this.#reserved++;
+    this.#starting++;
     return { worker: this.id, lease: this.#options.lease };
   }
 
   /** What became of the slot: the run is held, or waits in its queue after all. */
   take(lease: Lease | undefined): void {
     this.#reserved--;
-    if (!lease) return;
-    if (this.#stopping.signal.aborted) void this.#tools.state.release(lease).catch(() => {}); // it runs out
-    else this.#advance(lease);
+    void this.#advance(lease ? [lease] : []).finally(() => {
+      this.#starting--;
+      this.#taken.ring();
+    });
   }
 
   // claiming
@@ -188,7 +211,7 @@ export class Worker implements AsyncDisposable {
     while (!signal.aborted) {
       let claimed = 0;
       try {
-        claimed = await this.#claim(this.#room);
+        claimed = await this.#claim();
       } catch (error) {
         logger.warn({ worker: this.id, error }, "runs could not be claimed; it is tried again");
         await sleep(clock, TICK_MS * Math.random(), signal);
@@ -204,87 +227,44 @@ export class Worker implements AsyncDisposable {
     }
   }
 
-  async #claim(max: number): Promise<number> {
-    if (max <= 0 || this.#stopping.signal.aborted) return 0;
+  /** V1. Where little is to be had, half of the slots are left to what is started here meanwhile. */
+  async #claim(): Promise<number> {
+    const room = this.#mayBeMore ? this.#room : Math.ceil(this.#room / 2);
+    if (room <= 0 || this.#stopping.signal.aborted) return 0;
     const { lease, capabilities } = this.#options;
-    const most = Math.min(max, 256);
-    const leases = await this.#tools.state.claim({
-      worker: this.id,
-      serves: this.#registry.serves,
-      queues: this.#options.queues ?? this.#registry.queues,
-      ...(capabilities ? { capabilities } : {}),
-      max: most,
-      lease,
-    });
-    this.#mayBeMore = leases.length === most;
-    for (const claimed of leases) this.#advance(claimed);
+    const max = Math.min(room, MOST_CLAIMED);
+    this.#reserved += max;
+    let leases: Lease[] = [];
+    try {
+      leases = await this.#tools.state.claim({
+        worker: this.id,
+        serves: this.#registry.serves,
+        queues: this.#options.queues ?? this.#registry.queues,
+        ...(capabilities ? { capabilities } : {}),
+        max,
+        lease,
+      });
+    } finally {
+      this.#reserved -= max;
+    }
+    this.#mayBeMore = leases.length === max;
+    await this.#advance(leases);
     return leases.length;
   }
 
-  #advance(lease: Lease): void {
-    const { run } = lease;
-    const definition = this.#registry.require(run.name, run.version);
-    const execution = new Execution(lease, definition, this.#tools);
-    this.#running.set(run.id, execution);
-    const cancelDeadline = this.#watchDeadline(lease);
-    void this.#untilDone(execution).finally(() => cancelDeadline());
+  /** V4. Resolves at once, unless they are given back. */
+  async #advance(leases: readonly Lease[]): Promise<void> {
+    if (this.#stopping.signal.aborted) {
+      await Promise.allSettled(leases.map((lease) => this.#tools.state.release(lease)));
+      return;
+    }
+    for (const lease of leases) {
+      const { name, version } = lease.run;
+      this.#held.advance(lease, this.#registry.require(name, version));
+    }
   }
 
-  async #untilDone({ lease, outcome: awaited }: Execution): Promise<void> {
-    const { run } = lease;
-    const { notices, logger, state } = this.#tools;
-    const outcome = await awaited.catch(async (error: unknown): Promise<Outcome> => {
-      logger.error({ run: run.id, worker: this.id, error }, "a run could not be advanced; it is handed over");
-      await state.release(lease).catch(() => {}); // or others have it, or its lease runs out
-      return { status: "lost" };
-    });
-    this.#running.delete(run.id);
-    notices.changed(run.id, isEnd(outcome) ? outcome : undefined);
-    if (run.parent !== undefined) notices.changed(run.parent);
-    if (this.#mayBeMore || outcome.status === "released") this.#bell.ring();
-  }
-
-  /** Who runs for too long is cancelled, by whoever holds it. */
-  #watchDeadline({ run: { id, deadline } }: Lease): () => void {
-    if (!deadline) return () => {};
-    const { clock, state, notices, logger } = this.#tools;
-    return clock.after(Math.min(2 ** 31 - 1, Math.max(0, deadline.getTime() - clock.now())), () => {
-      cancelTree(state, id, { by: "its deadline", reason: "its deadline has passed" }).then(
-        () => notices.asked(),
-        (error: unknown) =>
-          logger.warn({ run: id, error }, "a run whose deadline has passed could not be cancelled"),
-      );
-    });
-  }
-
-  // keeping
-
-  async #renew(): Promise<void> {
-    const leases = [...this.#running.values()].map(({ lease }) => lease);
-    if (leases.length === 0) return;
-    const { lease } = this.#options;
-    const { held } = await this.#tools.state.renew(leases, { lease, timeout: Math.ceil(lease / 2) });
-    for (const {
-      lease: { run },
-      asked,
-    } of held)
-      if (asked)
-        void this.#running
-          .get(run.id)
-          ?.heed(asked)
-          .catch(() => {});
-  }
-
-  /** V3. */
-  async #heedAsked(): Promise<void> {
-    const leases = [...this.#running.values()].map(({ lease }) => lease);
-    const asked = await this.#tools.state.asked(leases);
-    for (const each of asked)
-      void this.#running
-        .get(each.lease.run.id)
-        ?.heed(each.asked)
-        .catch(() => {});
-  }
+  // rounds
 
   async #sweep(): Promise<void> {
     const { state, clock, logger } = this.#tools;
@@ -307,23 +287,14 @@ export class Worker implements AsyncDisposable {
       serves: this.#registry.labels,
       ...(capabilities ? { capabilities: [...capabilities] } : {}),
       slots,
-      running: Math.min(slots, this.#running.size),
+      running: Math.min(slots, this.#held.size),
     });
   }
 
-  async #every(ms: number, work: () => Promise<unknown>): Promise<void> {
+  #every(every: number, work: () => Promise<unknown>, again = every): Promise<void> {
     const { clock, logger } = this.#tools;
-    const { signal } = this.#stopping;
-    await sleep(clock, ms * Math.random(), signal); // workers that start together do not all ask at once
-    while (!signal.aborted) {
-      await work().catch((error: unknown) =>
-        logger.warn({ worker: this.id, error }, "a worker could not do its rounds; it tries again"),
-      );
-      await sleep(clock, ms, signal);
-    }
+    const onProblem = (error: unknown) =>
+      logger.warn({ worker: this.id, error }, "a worker could not do its rounds; it tries again");
+    return goRounds({ clock, signal: this.#stopping.signal, work, every, again, onProblem });
   }
-}
-
-function isEnd(outcome: Outcome): outcome is Ended {
-  return outcome.status === "completed" || outcome.status === "failed" || outcome.status === "cancelled";
 }

@@ -54,7 +54,10 @@ const End = z.union([
   z.strictObject({ complete: JsonValue }),
   z.strictObject({ fail: Failure }),
   z.strictObject({ cancel: z.strictObject({ reason: Reason }) }),
-  z.strictObject({ pause: z.strictObject({ by: Person, reason: Reason }) }),
+  /** With `asked` only if somebody still asks for it: they may have changed their mind meanwhile. */
+  z.strictObject({
+    pause: z.strictObject({ by: Person, reason: Reason, asked: z.literal(true).optional() }),
+  }),
   z.strictObject({
     park: z.strictObject({
       reason: z.enum(["no_worker", "journal_mismatch", "attempts_exhausted", "too_long", "asked"]),

@@ -103,6 +103,12 @@ export const readChosen = (runs: readonly string[]) => surql<Chosen>`{
   };
 }`;
 
+/** Whether anything goes on that it has started. */
+export const hasOpenChildren = (run: string) => surql<boolean>`{
+  LET $children = (SELECT VALUE out.status FROM ${runId(run)}->spawned);
+  $children.any(|$status| $status IN ["queued", "running", "waiting", "paused", "parked"])
+}`;
+
 /** What a limit says, as it can be compared: how many at once, and how many in how long; 0 for no limit. */
 export type LimitSaid = [concurrency: number, count: number, per: number];
 

@@ -4,6 +4,8 @@
 // K3. Attempts are counted when a run is claimed, and begin anew once a step was remembered: what kills its worker every time
 //     is parked, however it does that.
 // K4. What limits a run is asked in that transaction too, so no limit is ever exceeded.
+// K5. Who is to be cancelled, and has nothing to undo and nothing going on that it started, is cancelled here and now; else by
+//     a worker, who sees to the rest.
 
 import { setMaxListeners } from "node:events";
 import type { Statement } from "@sentient/db-pool";
@@ -143,10 +145,18 @@ function isFull(run: Run, { flow, full }: Pick<Try, "flow" | "full">): boolean {
 async function claimOne(wish: Try, context: Context): Promise<Lease | undefined> {
   const { run } = wish.read;
   const attempt = wish.steps > run.steps ? 1 : run.attempts + 1; // K3
-  const other = otherThanGrant(run, attempt, wish.asOf);
+  const leaves = await leavesChildren(run, attempt, wish.asOf, context);
+  const other = otherThanGrant({ ...run, ...(leaves ? { compensates: true } : {}) }, attempt, wish.asOf);
   if (!other) return grant(wish, attempt, context);
   await instead(wish, other, context);
   return undefined;
+}
+
+/** K5. */
+async function leavesChildren(run: Run, attempt: number, now: Date, { db }: Context): Promise<boolean> {
+  const isBegun = run.startedAt !== undefined && attempt <= run.maxAttempts;
+  if (!isBegun || otherThanGrant(run, attempt, now)?.type !== "run.cancelled") return false;
+  return db.query(queries.hasOpenChildren(run.id));
 }
 
 /** What is to happen to a run that nobody holds, unless it is to be worked on. */

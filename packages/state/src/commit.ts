@@ -24,7 +24,7 @@ import {
   type Rows,
 } from "./commit-rows.ts";
 import { change as changeOf, type Document } from "./document.ts";
-import { existsError, StateError } from "./errors.ts";
+import { existsError, notAskedError, StateError } from "./errors.ts";
 import type { HeldLease } from "./lease.ts";
 import { textOf } from "./options.ts";
 import * as queries from "./queries.ts";
@@ -178,10 +178,13 @@ async function refusal(error: unknown, lease: HeldLease, { db }: Tools): Promise
 async function endLease(lease: HeldLease, part: Part, tools: Tools): Promise<Placed[]> {
   const { bus, time } = tools;
   const end = part.change.end!;
+  const isAsked = "pause" in end && end.pause.asked;
+  if (isAsked) await reload(lease, tools);
   for (let tries = 0; tries < MOST_TRIES; tries++) {
     lease.requireHeld();
     const run = asOf(lease, part);
     if ("wait" in end && run.asked) throw nothingToWaitForError(run, `it is asked to ${run.asked.what}`);
+    if (isAsked && !run.asked) throw notAskedError(run.id);
     const waking = isFinal(end) ? await wakingOf(run, tries === 0, tools.db) : NOBODY;
     let written: Rows;
     try {

@@ -55,6 +55,14 @@ export class StateError extends SentientError<StateErrorCode> {
   }
 }
 
+export function notAskedError(run: string): StateError {
+  return new StateError({
+    code: "state.not_open",
+    message: `nobody asks for a pause of the run ${run} any more; go on with it`,
+    details: { run },
+  });
+}
+
 export function notFoundError(
   what: string,
   id: string,

@@ -64,7 +64,10 @@ export function endingOf(run: RunOf<"running">, end: NonNullable<CheckedChange["
   if ("complete" in end) return { type: "run.completed", at, output: end.complete };
   if ("fail" in end) return { type: "run.failed", at, error: end.fail };
   if ("cancel" in end) return { type: "run.cancelled", at, ...defined(end.cancel) };
-  if ("pause" in end) return { type: "run.paused", at, ...defined(end.pause) };
+  if ("pause" in end) {
+    const { asked: _, ...said } = end.pause;
+    return { type: "run.paused", at, ...defined(said) };
+  }
   if ("park" in end) return { type: "run.parked", at, ...end.park };
   return { type: "run.released", at, worker: run.lease.worker, reason: "handed_over" };
 }

@@ -138,6 +138,18 @@ describe("a run that is held", () => {
     await state.commit(lease, { end: { complete: 1 } });
   });
 
+  test("is not paused by a worker that has not heard yet that the pause was taken back", async () => {
+    const { state } = await freshState();
+    const lease = await running(state);
+    await state.pause(lease.run.id, { by: "ada" });
+    await state.resume(lease.run.id);
+    const pause = { by: "ada", asked: true as const };
+    expect(await codeOf(() => state.commit(lease, { end: { pause } }))).toBe("state.not_open");
+    await state.pause(lease.run.id, { by: "ada" });
+    await state.commit(lease, { end: { pause } });
+    expect(await state.load(lease.run.id)).toMatchObject({ status: "paused", pausedBy: "ada" });
+  });
+
   test("cannot be paused once it is to be cancelled", async () => {
     const { state } = await freshState();
     const lease = await running(state);
@@ -198,6 +210,26 @@ describe("a run whose worker is gone before it did what was asked", () => {
     await state.commit(lease, { steps: [done("undo")], end: { cancel: { reason: "lunch" } } });
     expect(await state.load(id)).toMatchObject({ status: "cancelled", steps: 1 });
   });
+
+  test.each(["asked", "its deadline"])(
+    "is given to another if something goes on that it has started, and cancelled once nothing does (%s)",
+    async (why) => {
+      const clock = new VirtualClock(Date.now());
+      const { state } = await freshState({ clock });
+      const deadline = new Date(clock.now() + 10_000);
+      const lease = await running(state, why === "asked" ? {} : { deadline });
+      const { id } = lease.run;
+      const child = (await state.start({ name: "child", parent: id, parentStep: "c", lease })).run.id;
+      if (why === "asked") await state.cancel(id, { by: "ada" });
+      await clock.advance(15_001);
+      if (why !== "asked") expect(await claimed(state, "w2")).toEqual([]); // it is asked for first
+      expect((await held(state, "w2")).run).toMatchObject({ id, asked: { what: "cancel" } });
+      await state.cancel(child);
+      await clock.advance(15_001);
+      expect(await claimed(state, "w3")).toEqual([]);
+      expect((await state.load(id)).status).toBe("cancelled");
+    },
+  );
 
   test("goes on if the pause is taken back while it is in its queue", async () => {
     const { state, id } = await orphan("pause");
