@@ -129,14 +129,10 @@ export interface Context<State = unknown> {
   ): Promise<Answer<z.output<T>>>;
   ask(name: string, options?: AskOptions): Promise<Answer<Json>>;
   /** Has another agent or workflow do something, as a run of its own, and waits for what it gives. */
-  call<D extends Definition<never>>(what: D, input: InputOf<D>, options?: CallOptions): Promise<OutputOf<D>>;
+  call<D extends Definition>(what: D, input: InputOf<D>, options?: CallOptions): Promise<OutputOf<D>>;
   call(what: string, input?: Json, options?: CallOptions): Promise<Json>;
   /** The same without waiting. */
-  spawn<D extends Definition<never>>(
-    what: D,
-    input: InputOf<D>,
-    options?: CallOptions,
-  ): Promise<Child<OutputOf<D>>>;
+  spawn<D extends Definition>(what: D, input: InputOf<D>, options?: CallOptions): Promise<Child<OutputOf<D>>>;
   spawn(what: string, input?: Json, options?: CallOptions): Promise<Child<Json>>;
 
   /** Branches beside each other; all of their answers. The first that fails ends the others. */

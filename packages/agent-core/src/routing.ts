@@ -9,6 +9,8 @@ import { NonRetryable } from "./errors.ts";
 /** Whoever can do all of this. */
 export interface ByCapability {
   capabilities: readonly string[];
+  /** A definition says who does it, and is not meant. */
+  run?: never;
 }
 
 export function routing(state: State): Definition {

@@ -23,12 +23,7 @@ export class SchedulesFace {
    * @throws `agent.invalid_input`, `state.bad_option`
    * @example await sentient.schedules.put("nightly", report, { day: "yesterday" }, { cron: "0 3 * * *", timeZone: "Europe/Berlin" });
    */
-  put<D extends Definition<never>>(
-    id: string,
-    what: D,
-    input: InputOf<D>,
-    options: CronOptions,
-  ): Promise<Schedule>;
+  put<D extends Definition>(id: string, what: D, input: InputOf<D>, options: CronOptions): Promise<Schedule>;
   put(id: string, what: string, input: Json, options: CronOptions): Promise<Schedule>;
   put(id: string, what: Definition | string, input: unknown, options: CronOptions): Promise<Schedule> {
     const definition = typeof what === "string" ? (this.#find(what) ?? what) : what;

@@ -151,7 +151,7 @@ export class Sentient implements AsyncDisposable {
    * `schema.limit`, `agent.closed`
    * @example const handle = await sentient.start(research, { question: "why?" }, { key: "q-17" });
    */
-  async start<D extends Definition<never>>(
+  async start<D extends Definition>(
     what: D,
     input: InputOf<D>,
     options?: RunOptions,
@@ -193,7 +193,7 @@ export class Sentient implements AsyncDisposable {
   #whatToStart(what: Definition | string | ByCapability, input: unknown) {
     const now = this.#tools.clock.now();
     if (typeof what === "string") return startOptionsOf(this.#registry.find(what) ?? what, input, now);
-    if ("run" in what) return startOptionsOf(what, input, now);
+    if (what.run) return startOptionsOf(what, input, now);
     const { name, version } = this.#registry.find(ROUTE)!;
     return {
       name,
@@ -209,7 +209,7 @@ export class Sentient implements AsyncDisposable {
    * @throws as `start` and `RunHandle.result`
    * @example const report = await sentient.execute(research, { question: "why?" });
    */
-  async execute<D extends Definition<never>>(
+  async execute<D extends Definition>(
     what: D,
     input: InputOf<D>,
     options?: RunOptions & ResultOptions,
@@ -231,7 +231,7 @@ export class Sentient implements AsyncDisposable {
    * @throws as `start`, while iterating
    * @example for await (const item of sentient.stream(research, { question: "why?" })) console.log(item.type);
    */
-  stream<D extends Definition<never>>(
+  stream<D extends Definition>(
     what: D,
     input: InputOf<D>,
     options?: RunOptions & { signal?: AbortSignal },
