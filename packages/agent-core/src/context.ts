@@ -25,9 +25,9 @@ export interface StepContext {
   /** Aborts when the run is cancelled, the attempt has timed out, or the run is another's by now. */
   readonly signal: AbortSignal;
   /** Streams a piece of JSON of the step's own; what a failed attempt has streamed is followed by a reset. */
-  chunk(data: Json): void;
+  readonly chunk: (data: Json) => void;
   /** How far it is; the last one counts. */
-  progress(done: number, total?: number, note?: string): void;
+  readonly progress: (done: number, total?: number, note?: string) => void;
 }
 
 export interface WaitOptions<T extends z.ZodType = z.ZodType> {

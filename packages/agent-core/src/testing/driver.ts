@@ -16,7 +16,7 @@ import { say, type Script } from "./script.ts";
 import type { VirtualClock } from "./virtual-clock.ts";
 
 /** How often time is moved for one run before that is thought to be in vain. */
-const MOST_MOVES = 1_000;
+export const MOST_MOVES = 1_000;
 
 export interface DriverOptions {
   db: Database;
@@ -24,6 +24,7 @@ export interface DriverOptions {
   worker: WorkerOptions;
   clock: VirtualClock;
   script: Script;
+  mostMoves: number;
 }
 
 export class Driver {
@@ -56,7 +57,7 @@ export class Driver {
         const { state } = this.#alive;
         const seen = await state.load(run);
         if ("endedAt" in seen || seen.status === "parked") return seen;
-        if (moves > MOST_MOVES) throw await stuckError(state, seen, moves - 1);
+        if (moves >= this.#options.mostMoves) throw await stuckError(state, seen, moves);
         if (await this.#work()) return undefined;
         if (!(await this.#move(Infinity))) throw await stuckError(state, seen);
         moves++;

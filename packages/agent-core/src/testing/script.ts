@@ -17,13 +17,13 @@ export interface Script {
 /** @returns whether something was said @throws `state.invalid_answer` for an answer that is none */
 export async function say({ answers = {}, signals = {} }: Script, state: State): Promise<boolean> {
   let isSaid = false;
-  for (const question of await openQuestions(state)) {
+  for (const question of isEmpty(answers) ? [] : await openQuestions(state)) {
     const answer = saidTo(answers[nameIn(question.key)], question);
     if (answer === undefined) continue;
     await state.answer(question.run, question.key, answer, { by: "script" });
     isSaid = true;
   }
-  for (const run of await openRuns(state)) {
+  for (const run of isEmpty(signals) ? [] : await openRuns(state)) {
     const names = run.status === "waiting" ? run.waitingFor.flatMap((wait) => signalOf(wait)) : [];
     for (const name of names) {
       const data = saidTo(signals[name], { run: run.id });
@@ -33,6 +33,10 @@ export async function say({ answers = {}, signals = {} }: Script, state: State):
     }
   }
   return isSaid;
+}
+
+function isEmpty(said: object): boolean {
+  return Object.keys(said).length === 0;
 }
 
 async function openQuestions(state: State): Promise<ListedQuestion[]> {

@@ -6,7 +6,7 @@ import type { WorkerOptions } from "../worker.ts";
 import { AgentError } from "../errors.ts";
 import type { Effect } from "./attempts.ts";
 import { nameIn, type Crash, type CrashOptions } from "./crashes.ts";
-import { Driver } from "./driver.ts";
+import { Driver, MOST_MOVES } from "./driver.ts";
 import type { Script } from "./script.ts";
 import { VirtualClock } from "./virtual-clock.ts";
 
@@ -145,7 +145,14 @@ export async function createTestSentient(options: TestOptions = {}): Promise<Tes
   // The engine itself, without its disk: a fresh one takes a tenth of the time of a folder, and its writes go one by one.
   const db = await openDatabase({ url: "mem://" });
   const runtime = { ...rest, clock };
-  const driver = new Driver({ db, runtime, worker, clock, script: { answers, signals } });
+  const driver = new Driver({
+    db,
+    runtime,
+    worker,
+    clock,
+    script: { answers, signals },
+    mostMoves: MOST_MOVES,
+  });
   return new TestSentient(db, { ...runtime, worker: false }, driver);
 }
 
