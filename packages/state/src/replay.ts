@@ -31,14 +31,24 @@ const NOTHING: Replay = { journal: new Map(), first: {}, stateAfter: () => undef
 /** @throws `state.details_removed`, `state.damaged` */
 export async function replay(
   lease: HeldLease,
+  options: ReplayOptions,
+  context: Pick<Context, "db">,
+): Promise<Replay> {
+  const { id, steps, forkOf } = lease.run;
+  if (steps === 0 && !forkOf && !options.state) return NOTHING;
+  const read = await replayOf(id, options, context);
+  for (const { key, status } of read.journal.values())
+    if (status === "started" || status === "retrying") lease.begun.add(key);
+  return read;
+}
+
+/** The same of a run that is only looked at. @throws `state.not_found`, `state.details_removed`, `state.damaged` */
+export async function replayOf(
+  run: string,
   { state = false }: ReplayOptions,
   { db }: Pick<Context, "db">,
 ): Promise<Replay> {
-  const { id, steps, forkOf } = lease.run;
-  if (steps === 0 && !forkOf && !state) return NOTHING;
-  const { journal, parts } = await readHistory(id, undefined, db);
-  for (const { key, status } of journal.values())
-    if (status === "started" || status === "retrying") lease.begun.add(key);
+  const { journal, parts } = await readHistory(run, undefined, db);
   if (!state) return { ...NOTHING, journal };
   const patches = await Promise.all(parts.map(({ run, upTo }) => patchesOf(run, upTo, db)));
   const rows = patches.flat();

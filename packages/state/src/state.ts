@@ -33,7 +33,7 @@ import {
 import { ancestors, descendants, type Relatives, type RelativesOptions } from "./lineage.ts";
 import type { Point } from "./points.ts";
 import { Questions, type Question } from "./questions.ts";
-import { askedOf, replay, type Replay, type ReplayOptions } from "./replay.ts";
+import { askedOf, replay, replayOf, type Replay, type ReplayOptions } from "./replay.ts";
 import { restore, type RestoreOptions, type RestorePoint } from "./restore.ts";
 import type { Run } from "./run.ts";
 import { Schedules } from "./schedules.ts";
@@ -226,12 +226,15 @@ export class State {
   /**
    * All that whoever takes a run up again has to know of it: its steps, and its state as it was after each.
    *
+   * @param of a lease, before its first commit; or a run that is only looked at
    * @param options `state: true` for that too
-   * @throws `state.details_removed`, `state.damaged`, `state.bad_option`
+   * @throws `state.not_found`, `state.details_removed`, `state.damaged`, `state.bad_option`
    * @example const { journal, first } = await state.replay(lease, { state: true });
    */
-  async replay(lease: Lease, options: ReplayOptions = {}): Promise<Replay> {
-    return replay(heldOf(lease), options, this.#context);
+  async replay(of: string | Lease, options: ReplayOptions = {}): Promise<Replay> {
+    return typeof of === "string"
+      ? replayOf(of, options, this.#context)
+      : replay(heldOf(of), options, this.#context);
   }
 
   /**

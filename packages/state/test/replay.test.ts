@@ -26,7 +26,27 @@ describe("a replay", () => {
     const { journal, first, stateAfter } = await state.replay(await held(state), WITH_STATE);
     expect([...journal.keys()].toSorted()).toEqual(["a", "b", "c"]);
     expect(first).toEqual({ at: 0 });
-    expect(["a", "b", "c"].map((key) => stateAfter(key))).toEqual([{ at: 1 }, undefined, { at: 3, more: "x".repeat(200) }]);
+    expect(["a", "b", "c"].map((key) => stateAfter(key))).toEqual([
+      { at: 1 },
+      undefined,
+      { at: 3, more: "x".repeat(200) },
+    ]);
+  });
+
+  test("of a run that is only looked at is the same, also once it is over", async () => {
+    const { state } = await freshState();
+    const lease = await running(state, { state: { at: 0 } });
+    await state.commit(lease, { steps: [done("a")], state: { at: 1 } });
+    const { id } = lease.run;
+    const requireSeen = async () => {
+      const { journal, first, stateAfter } = await state.replay(id, WITH_STATE);
+      expect([[...journal.keys()], first, stateAfter("a")]).toEqual([["a"], { at: 0 }, { at: 1 }]);
+      expect((await state.replay(id)).journal.size).toBe(1);
+    };
+    await requireSeen();
+    await state.commit(lease, { end: { complete: null } });
+    await requireSeen();
+    await expect(state.replay("r-unknown")).rejects.toMatchObject({ code: "state.not_found" });
   });
 
   test("never goes back in time where steps are replayed in another order", async () => {
@@ -77,10 +97,9 @@ describe("what was asked of runs", () => {
     await state.pause("two", { by: "bob" });
     await state.cancel("three", { force: true });
     const asked = await state.asked(leases);
-    expect(asked.map(({ lease, asked: { what, by } }) => `${lease.run.id} ${what} ${by}`).toSorted()).toEqual([
-      "one cancel ada",
-      "two pause bob",
-    ]);
+    expect(asked.map(({ lease, asked: { what, by } }) => `${lease.run.id} ${what} ${by}`).toSorted()).toEqual(
+      ["one cancel ada", "two pause bob"],
+    );
     expect(await state.asked([])).toEqual([]);
   });
 });
