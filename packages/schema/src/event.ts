@@ -53,6 +53,8 @@ export const eventData = {
   "agent.changed": z.looseObject({ name: Name, revision: z.int().min(0) }),
   "schedule.changed": z.looseObject({ name: Name }),
   "limit.changed": z.looseObject({ key: Name }),
+  "token.created": z.looseObject({ token: z.string(), name: z.string(), by: z.string().optional() }),
+  "token.revoked": z.looseObject({ token: z.string(), by: z.string().optional() }),
   "system.alerted": z.looseObject({ code: z.string(), message: z.string() }),
 } as const satisfies Record<string, z.ZodType>;
 

@@ -27,6 +27,7 @@ export { check } from "./check.ts";
 export type { Drift } from "./check.ts";
 
 // the nouns of the runtime
+export { ACCESS_SCOPES, AccessScope, AccessToken, accessTokenTable } from "./access-token.ts";
 export { Agent, agentTable } from "./agent.ts";
 export { AgentState, agentStateTable } from "./agent-state.ts";
 export { Blob, blobTable, BlobUse, blobUseTable } from "./blob.ts";

@@ -2,6 +2,7 @@
 
 import type { Database } from "@sentient/db-pool";
 import { z } from "zod";
+import { AccessToken, accessTokenTable } from "./access-token.ts";
 import { Agent, agentTable } from "./agent.ts";
 import { AgentState, agentStateTable } from "./agent-state.ts";
 import { Blob, blobTable, BlobUse, blobUseTable } from "./blob.ts";
@@ -59,6 +60,7 @@ export const runtimeTables: readonly AnyTable[] = [
   spawnedTable,
   forkedTable,
   causedTable,
+  accessTokenTable,
 ];
 
 /** Whose migrations these are, in a database that has tables of its user's too. */
@@ -112,6 +114,7 @@ const nouns = {
   spawned: Spawned.extend(edge),
   forked: Forked.extend(edge),
   caused: Caused.extend(edge),
+  access_token: AccessToken,
 };
 export type Noun = keyof typeof nouns;
 

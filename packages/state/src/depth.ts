@@ -27,9 +27,14 @@ export class Depth {
     this.#since++;
   }
 
+  /** How many there are now. */
+  count(): Promise<number> {
+    return this.#db.query(countQueued());
+  }
+
   async #count(): Promise<void> {
     try {
-      this.#counted = await this.#db.query(countQueued());
+      this.#counted = await this.count();
       this.#since = 0;
     } finally {
       this.#counting = undefined;

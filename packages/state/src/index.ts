@@ -55,6 +55,9 @@ export type { ScheduleOptions, SchedulePage, Schedules } from "./schedules.ts";
 export type { Swept, SweepOptions } from "./sweep.ts";
 export type { Worker, WorkerBeat, Workers } from "./workers.ts";
 
+// who is let in
+export type { AccessToken, AccessTokenOptions, AccessTokens } from "./access-tokens.ts";
+
 // when it goes wrong
 export { StateError } from "./errors.ts";
 export type { StateErrorCode } from "./errors.ts";

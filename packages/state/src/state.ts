@@ -2,6 +2,7 @@ import { systemClock, type Clock, type Database } from "@sentient/db-pool";
 import type { EventBus } from "@sentient/event-bus";
 import type { Asked, Event, Json } from "@sentient/schema";
 import { z } from "zod";
+import { AccessTokens } from "./access-tokens.ts";
 import { Agents } from "./agents.ts";
 import type { Change } from "./change.ts";
 import { requireRun, type Context } from "./changing.ts";
@@ -91,6 +92,8 @@ export class State {
   readonly questions: Questions;
   /** Runs as whoever coordinates them from outside sees them. */
   readonly workflows: Workflows;
+  /** Who is let in over the network. */
+  readonly accessTokens: AccessTokens;
   readonly #context: Context;
   readonly #tools: Tools;
   readonly #depth: Depth;
@@ -109,6 +112,7 @@ export class State {
     this.chunks = new Chunks(context);
     this.questions = new Questions(context);
     this.workflows = new Workflows(context, (options) => this.start(options));
+    this.accessTokens = new AccessTokens(context);
     this.#depth = new Depth(context.db);
     this.#fleet = new Fleet(context);
     this.#tools = { ...context, documentOf: (lease) => this.#documentOf(lease) };
@@ -123,6 +127,11 @@ export class State {
    */
   start(options: StartOptions): Promise<Started> {
     return start(options, this.#context, this.#depth);
+  }
+
+  /** How many runs wait in the queues. @example const waiting = await state.queued(); */
+  queued(): Promise<number> {
+    return this.#depth.count();
   }
 
   /**

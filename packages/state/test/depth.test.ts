@@ -27,6 +27,8 @@ test("a run that is claimed makes room for another", async () => {
   const { state } = await freshState();
   for (let i = 0; i < 3; i++) await state.start({ name: "work" });
   await expect(state.start({ name: "work" })).rejects.toMatchObject({ code: "state.queue_full" });
+  expect(await state.queued()).toBe(3);
   await state.claim({ worker: "w", serves: [{ name: "work", versions: ["1"] }] });
+  expect(await state.queued()).toBe(2);
   expect((await state.start({ name: "work" })).run.status).toBe("queued");
 });

@@ -3,6 +3,8 @@
 import type { z } from "zod";
 import { RecordId } from "@sentient/db-pool";
 import {
+  AccessToken,
+  accessTokenTable,
   Agent,
   AgentState,
   agentStateTable,
@@ -98,7 +100,7 @@ const step = {
   endedAt: at,
 };
 const question = { id: ["run-1", "main/approve#1"], n: 4, position: 17, text: "May I?", askedAt: at };
-const chunk = { attempt: 1, at };
+const chunk = { step: "main/say#1", attempt: 1, at };
 const event = {
   eventId: "e-1",
   type: "run.started",
@@ -151,6 +153,8 @@ export const eventSamples: Record<EventType, Json[]> = {
   "agent.changed": [{ name: "research", revision: 0 }],
   "schedule.changed": [{ name: "nightly" }],
   "limit.changed": [{ key: "queue:default" }],
+  "token.created": [{ token: "0123456789ab", name: "ada", scopes: ["read"], by: "root" }],
+  "token.revoked": [{ token: "0123456789ab", by: "root" }],
   "system.alerted": [{ code: "E1", message: "it hurts" }],
 };
 
@@ -166,6 +170,8 @@ interface Sample {
   values: object[];
   /** Which migration brought a field that was not there at first. */
   since?: Record<string, number>;
+  /** Which migration brought the table as it is, if not the first: nothing was kept in it before. */
+  first?: number;
 }
 
 export const samples: Record<Noun, Sample> = {
@@ -525,6 +531,7 @@ export const samples: Record<Noun, Sample> = {
     ],
   },
   chunk: {
+    first: 3,
     schema: Chunk,
     table: chunkTable,
     values: [
@@ -546,6 +553,25 @@ export const samples: Record<Noun, Sample> = {
       { id: ["run-1", 2], hash, at, kind: "snapshot", state: { list: [1] } },
       { id: ["run-1", 3], hash, at, kind: "patch", ops: [{ op: "add", path: "/list/1", value: 2 }] },
       { id: ["run-1", 4], hash, at, kind: "stored", blob: hash },
+    ],
+  },
+  access_token: {
+    first: 4,
+    schema: AccessToken,
+    table: accessTokenTable,
+    values: [
+      { id: "0123456789ab", hash, name: "ada", scopes: ["read"], createdAt: at, createdBy: "root" },
+      {
+        id: "ba9876543210",
+        hash,
+        name: "ada",
+        scopes: ["read", "write", "worker", "admin"],
+        createdAt: at,
+        createdBy: "root",
+        expiresAt: at,
+        revokedAt: at,
+        revokedBy: "root",
+      },
     ],
   },
   agent_state: {
