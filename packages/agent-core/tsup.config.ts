@@ -1,7 +1,7 @@
 import { defineConfig } from "tsup";
 
 export default defineConfig({
-  entry: ["src/index.ts", "src/testing/index.ts"],
+  entry: ["src/index.ts", "src/config/index.ts", "src/testing/index.ts"],
   format: ["esm"],
   target: "node24",
   dts: false, // tsc writes the declarations

@@ -9,6 +9,7 @@ export type AgentErrorCode =
   | "agent.unknown"
   | "agent.invalid_input"
   | "agent.closed"
+  | "agent.bad_config"
   // how a run ended
   | "agent.run_failed"
   | "agent.run_cancelled"

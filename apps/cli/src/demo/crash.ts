@@ -1,0 +1,155 @@
+// The crash. Owns: killing the worker process in the middle, for real, and measuring what came of it.
+// K1. It is killed before the question is answered, so the run cannot be over by then.
+// K2. Every figure is measured: the signal by which the process ended, the events of the log, the ledger of its steps.
+
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+import { readEvent, type Event } from "@sentient/schema";
+import { CliError } from "../cli-error.ts";
+import { count, type Counted, type Ledger } from "../research/ledger.ts";
+import type { WorkerProcessOptions } from "./worker-process.ts";
+
+/** It is killed once so many steps of the readers are remembered. */
+const KILL_AFTER = 2;
+/** After these nobody has the run. */
+const LET_GO = new Set([
+  "run.waiting",
+  "run.paused",
+  "run.completed",
+  "run.failed",
+  "run.cancelled",
+  "run.parked",
+]);
+
+export interface Crash extends Counted {
+  pid: number;
+  signal: string;
+  /** Runs that it held, and another worker has taken over. */
+  takenOver: number;
+  /** From the kill until the last of them was, in milliseconds. */
+  takeOver: number;
+  lease: number;
+  successor: number;
+  /** From the kill until the other process had begun, in milliseconds. */
+  successorUp: number;
+}
+
+interface Spawned {
+  process: ChildProcess;
+  pid: number;
+  worker: string;
+}
+
+export class CrashTest {
+  readonly #options: WorkerProcessOptions;
+  readonly #ledger: Ledger;
+  readonly #say: (line: string) => void;
+  readonly #remembered = new Map<string, number>();
+  /** Which worker has each run that somebody has. */
+  readonly #holders = new Map<string, string>();
+  readonly #readers = new Set<string>();
+  readonly #takenOver = new Set<string>();
+  #readerSteps = 0;
+  #killed: { pid: number; worker: string; signal: string; at: number } | undefined;
+  #takenOverAt = 0;
+  #successorAt = 0;
+  #current: Spawned | undefined;
+  #killing: Promise<void> | undefined;
+
+  constructor(options: WorkerProcessOptions, ledger: Ledger, say: (line: string) => void) {
+    this.#options = options;
+    this.#ledger = ledger;
+    this.#say = say;
+  }
+
+  async start(): Promise<void> {
+    this.#current = await this.#spawn();
+    this.#say(`a worker advances it: process ${this.#current.pid}`);
+  }
+
+  async #spawn(): Promise<Spawned> {
+    const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
+    const entry = fileURLToPath(new URL(`./worker-process.${extension}`, import.meta.url));
+    const child = spawn(process.execPath, [...process.execArgv, entry], {
+      env: { ...process.env, SENTIENT_DEMO_WORKER: JSON.stringify(this.#options) },
+      stdio: ["ignore", "ignore", "inherit", "ipc"],
+    });
+    const [said] = (await Promise.race([
+      once(child, "message"),
+      once(child, "exit").then(() =>
+        Promise.reject(
+          new CliError({ code: "cli.failed", message: "the worker process ended before it began" }),
+        ),
+      ),
+    ])) as [{ worker: string }];
+    return { process: child, pid: child.pid!, worker: said.worker };
+  }
+
+  /** Each event of the run and of those that it has started, in order. */
+  hear(event: Event): void {
+    const known = readEvent(event);
+    if (known.opaque || !event.run) return;
+    if (known.type === "run.queued" && known.data.name === "reader") this.#readers.add(event.run);
+    if (known.type === "run.started") this.#startedBy(event.run, known.data.worker, event.at);
+    else if (LET_GO.has(known.type)) this.#holders.delete(event.run);
+    if (known.type !== "step.completed") return;
+    this.#remembered.set(`${event.run}/${known.data.key}`, event.at.getTime());
+    if (this.#readers.has(event.run)) this.#readerSteps++;
+    if (this.#readerSteps >= KILL_AFTER) this.#killing ??= this.#kill();
+  }
+
+  #startedBy(run: string, worker: string, at: Date): void {
+    const dead = this.#killed?.worker;
+    if (dead !== undefined && worker !== dead && this.#holders.get(run) === dead) {
+      this.#takenOver.add(run);
+      this.#takenOverAt = at.getTime();
+    }
+    this.#holders.set(run, worker);
+  }
+
+  async #kill(): Promise<void> {
+    const { process: child, pid, worker } = this.#current!;
+    const ended = once(child, "exit");
+    this.#killed = { pid, worker, signal: "", at: Date.now() };
+    child.kill("SIGKILL");
+    const [, signal] = (await ended) as [number | null, NodeJS.Signals | null];
+    this.#killed.signal = signal ?? "";
+    this.#say(`killed process ${pid} with ${signal}`);
+    this.#current = await this.#spawn();
+    this.#successorAt = Date.now();
+    const { lease } = this.#options;
+    this.#say(
+      `another worker: process ${this.#current.pid}; it waits until the lease of the dead one has run out (${lease} ms)`,
+    );
+  }
+
+  /** K1. Resolves once there was a kill and a successor. */
+  async untilKilled(): Promise<void> {
+    this.#killing ??= this.#kill();
+    await this.#killing;
+  }
+
+  /** K2. */
+  result(): Crash {
+    const { pid, signal, at } = this.#killed!;
+    return {
+      ...count(this.#ledger.entries(), this.#remembered),
+      pid,
+      signal,
+      takenOver: this.#takenOver.size,
+      takeOver: Math.max(0, this.#takenOverAt - at),
+      lease: this.#options.lease,
+      successor: this.#current!.pid,
+      successorUp: this.#successorAt - at,
+    };
+  }
+
+  async stop(): Promise<void> {
+    const child = this.#current?.process;
+    if (!child || child.exitCode !== null || child.signalCode !== null) return;
+    const ended = once(child, "exit");
+    child.kill("SIGTERM");
+    await ended;
+  }
+}

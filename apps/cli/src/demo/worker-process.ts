@@ -1,0 +1,39 @@
+// The worker of the demo as a process of its own, which may be killed at any moment.
+
+import { createSentient } from "@sentient/agent-core";
+import { openDatabase } from "@sentient/db-pool";
+import { allAgents } from "../research/agents.ts";
+import { Ledger } from "../research/ledger.ts";
+import { defineResearch } from "../research/workflow.ts";
+
+export interface WorkerProcessOptions {
+  url: string;
+  token: string;
+  ledger: string;
+  pace: number;
+  lease: number;
+}
+
+const { url, token, ledger, pace, lease } = JSON.parse(
+  process.env.SENTIENT_DEMO_WORKER!,
+) as WorkerProcessOptions;
+const db = await openDatabase({ url, token });
+const { agents, research } = defineResearch({ db, ledger: new Ledger(ledger), pace });
+const sentient = await createSentient({
+  database: db,
+  agents: allAgents(agents),
+  workflows: [research],
+  worker: false,
+});
+const worker = sentient.worker({ lease });
+await worker.start();
+process.send?.({ worker: worker.id });
+process.on("disconnect", () => process.exit(1)); // whoever started it is gone
+process.once(
+  "SIGTERM",
+  () =>
+    void sentient
+      .close()
+      .then(() => db.close())
+      .then(() => process.disconnect?.()),
+);

@@ -1,0 +1,93 @@
+// Opening. Owns: which database a command means, and the way there.
+// O1. To look makes nothing: a folder that is not there is an error, and not a new and empty database.
+// O2. A folder that another process owns is reached through that process, if it serves it.
+
+import { existsSync } from "node:fs";
+import { createSentient, type Definition, type Sentient } from "@sentient/agent-core";
+import {
+  databaseOptionsOf,
+  loadConfig,
+  loadDefinitions,
+  type Config,
+  type LoadedConfig,
+} from "@sentient/agent-core/config";
+import { DbError, openDatabase, type Database, type DatabaseOptions } from "@sentient/db-pool";
+import { CliError } from "./cli-error.ts";
+import type { CommonFlags } from "./command.ts";
+import { folderOf, readNote } from "./served-file.ts";
+
+/** @throws `agent.bad_config` */
+export function configFrom(flags: CommonFlags, more: Config = {}): Promise<LoadedConfig> {
+  const { config: file, url, namespace, database } = flags;
+  const given = Object.entries({ url, namespace, database }).filter(([, value]) => value !== undefined);
+  return loadConfig({
+    flags: { ...more, ...(given.length > 0 ? { database: Object.fromEntries(given) } : {}) },
+    ...(file === undefined ? {} : { file }),
+  });
+}
+
+/** O1, O2. @param mayMake whether a folder that is not there is made */
+export async function openConfigured(config: Config, { mayMake = false } = {}): Promise<Database> {
+  const options = databaseOptionsOf(config);
+  const folder = folderOf(options.url!);
+  if (folder !== undefined && !mayMake && !existsSync(folder))
+    throw new CliError({
+      code: "cli.not_found",
+      message: `there is no database at ${options.url}: start one with sentient dev or sentient demo, or name another with --url`,
+    });
+  try {
+    return await openDatabase(options);
+  } catch (error) {
+    if (!(error instanceof DbError) || error.code !== "db.locked" || folder === undefined) throw error;
+    return openThroughOwner(options, folder, error);
+  }
+}
+
+async function openThroughOwner(
+  options: DatabaseOptions,
+  folder: string,
+  locked: DbError,
+): Promise<Database> {
+  const note = readNote(folder);
+  if (!note) throw locked;
+  const { namespace, database } = options;
+  return openDatabase({
+    url: note.url,
+    token: note.token,
+    ...(namespace === undefined ? {} : { namespace }),
+    ...(database === undefined ? {} : { database }),
+  }).catch((error: unknown) => {
+    throw error instanceof DbError && error.code === "db.unreachable" ? locked : error; // a note that outlived its owner
+  });
+}
+
+/** A runtime that advances nothing, to look and to ask. */
+export interface Opened extends AsyncDisposable {
+  sentient: Sentient;
+  db: Database;
+}
+
+export async function openSentient(
+  flags: CommonFlags,
+  { mayMake = false, definitions = [] }: { mayMake?: boolean; definitions?: readonly Definition[] } = {},
+): Promise<Opened> {
+  const { config } = await configFrom(flags);
+  const db = await openConfigured(config, { mayMake });
+  return opened(db, await createSentient({ database: db, worker: false, agents: definitions }));
+}
+
+export function opened(db: Database, sentient: Sentient): Opened {
+  return {
+    sentient,
+    db,
+    [Symbol.asyncDispose]: async () => {
+      await sentient.close();
+      await db.close();
+    },
+  };
+}
+
+/** What the configuration names, or a flag. */
+export async function definitionsFrom({ config, folder }: LoadedConfig): Promise<Definition[]> {
+  return config.agents === undefined ? [] : loadDefinitions(config.agents, folder);
+}

@@ -1,0 +1,235 @@
+// Agents. Owns: who does which part of the research. Each takes and gives JSON, and each step of theirs is remembered.
+// A1. A step that is done again leaves what it left before: files are put whole, under their own names.
+
+import { setTimeout as sleep } from "node:timers/promises";
+import { defineAgent, type Definition } from "@sentient/agent-core";
+import { z } from "zod";
+import { draftOf, keyOf, type Draft } from "./answer.ts";
+import { listCorpus, readText, type CorpusFile } from "./corpus.ts";
+import type { Ledger } from "./ledger.ts";
+import { Library, type ReadFile } from "./library.ts";
+import { cut } from "./passages.ts";
+import { plan, type Plan } from "./planning.ts";
+import { findingsIn, type Finding } from "./reading.ts";
+import { whyWrong, without, type Removed } from "./review.ts";
+import type { Database } from "@sentient/db-pool";
+
+export interface Surroundings {
+  db: Database;
+  /** Told what steps do. */
+  ledger?: Ledger;
+  /** How long a step takes at least, in milliseconds, where people are to see it. */
+  pace?: number;
+}
+
+/** What a step sees that names it. */
+interface Named {
+  idempotencyKey: string;
+}
+
+/** Work that the ledger knows of. */
+export type Act = <T>(work: () => Promise<T>) => (step: Named) => Promise<T>;
+
+export function actOn({ ledger, pace = 0 }: Surroundings): Act {
+  return (work) =>
+    async ({ idempotencyKey }) => {
+      ledger?.note("began", idempotencyKey);
+      const [result] = await Promise.all([work(), pace > 0 ? sleep(pace) : undefined]);
+      ledger?.note("done", idempotencyKey);
+      return result;
+    };
+}
+
+const Folder = z.string().min(1);
+const Code = z.enum(["whole", "headers"]);
+const Place = z.object({ folder: Folder, code: Code });
+const Weights = z.record(z.string(), z.number());
+const Finding = z.object({
+  file: z.string(),
+  from: z.int(),
+  to: z.int(),
+  heading: z.string(),
+  quote: z.string(),
+  score: z.number(),
+});
+const Task = z.object({
+  title: z.string(),
+  words: z.string(),
+  weights: Weights,
+  under: z.string().optional(),
+});
+const Section = z.object({ title: z.string(), findings: z.array(Finding) });
+const Draft = z.object({ question: z.string(), sections: z.array(Section), unknown: z.array(z.string()) });
+const Removed = z.object({ file: z.string(), from: z.int(), quote: z.string(), why: z.string() });
+
+export const Indexed = z.object({
+  files: z.int(),
+  passages: z.int(),
+  read: z.int(),
+  unchanged: z.int(),
+  forgotten: z.int(),
+  leftOut: z.int(),
+});
+export const Reviewed = z.object({ draft: Draft, checked: z.int(), removed: z.array(Removed) });
+
+/** Files that are read in one step. */
+const BATCH = 16;
+/** Passages that a reader looks at. */
+const READ_PASSAGES = 16;
+
+export type ResearchAgents = ReturnType<typeof researchAgents>;
+
+export function researchAgents(surroundings: Surroundings) {
+  const act = actOn(surroundings);
+  const libraryOf = (folder: string) => new Library(surroundings.db, folder);
+  return {
+    indexer: indexer(act, libraryOf),
+    planner: defineAgent({
+      name: "planner",
+      description: "finds the smaller questions in a question",
+      input: z.object({ folder: Folder, question: z.string() }),
+      output: z.object({ tasks: z.array(Task), unknown: z.array(z.string()) }),
+      run: (ctx, { folder, question }) =>
+        ctx.step<Plan>(
+          "plan",
+          act(() => plan(question, libraryOf(folder))),
+        ),
+    }),
+    reader: defineAgent({
+      name: "reader",
+      description: "searches, and picks out the sentences that answer one question",
+      input: z.object({ folder: Folder, task: Task }),
+      output: Section,
+      run: async (ctx, { folder, task }) => {
+        const library = libraryOf(folder);
+        const passages = await ctx.step(
+          "search",
+          act(() => library.search(task.words, READ_PASSAGES, task.under)),
+        );
+        const findings = await ctx.step(
+          "pick",
+          act(() => findingsIn(passages, task.weights, library)),
+        );
+        return { title: task.title, findings };
+      },
+    }),
+    writer: defineAgent({
+      name: "writer",
+      description: "makes one answer of what the readers found",
+      input: z.object({ question: z.string(), read: z.array(Section), unknown: z.array(z.string()) }),
+      output: Draft,
+      run: (ctx, { question, read, unknown }) =>
+        ctx.step(
+          "draft",
+          act(async () => draftOf(question, read, unknown)),
+        ),
+    }),
+    reviewer: reviewer(act),
+  };
+}
+
+function indexer(act: Act, libraryOf: (folder: string) => Library) {
+  return defineAgent({
+    name: "indexer",
+    description: "reads what has changed in a folder into a full-text index",
+    input: Place,
+    output: Indexed,
+    run: async (ctx, { folder, code }) => {
+      const library = libraryOf(folder);
+      const look = await ctx.step(
+        "look",
+        act(async () => {
+          const [corpus, known] = await Promise.all([listCorpus(folder, code), library.hashes()]);
+          const changed = corpus.files.filter(({ file, hash }) => known.get(file) !== hash);
+          const there = new Set(corpus.files.map(({ file }) => file));
+          const gone = [...known.keys()].filter((file) => !there.has(file));
+          return { changed, gone, files: there.size, leftOut: corpus.leftOut };
+        }),
+      );
+      const batches = Array.from({ length: Math.ceil(look.changed.length / BATCH) }, (_, at) =>
+        look.changed.slice(at * BATCH, (at + 1) * BATCH),
+      );
+      let read = 0;
+      await ctx.map(
+        batches,
+        async (branch, batch) => {
+          await branch.step(
+            "read",
+            act(async () => library.put(await cutAll(folder, code, batch))),
+          );
+          read += batch.length;
+          ctx.progress(read, look.changed.length);
+        },
+        { name: "files", concurrency: 2 },
+      );
+      const passages = await ctx.step(
+        "tidy",
+        act(async () => {
+          await library.forget(look.gone);
+          return library.size();
+        }),
+      );
+      const unchanged = look.files - look.changed.length;
+      const { files, leftOut } = look;
+      return { files, passages, read, unchanged, forgotten: look.gone.length, leftOut };
+    },
+  });
+}
+
+async function cutAll(
+  folder: string,
+  code: z.output<typeof Code>,
+  files: readonly CorpusFile[],
+): Promise<ReadFile[]> {
+  return Promise.all(
+    files.map(async ({ file, hash }) => {
+      const text = await readText(folder, file);
+      return { file, hash, cuts: text === undefined ? [] : cut(file, text, code) };
+    }),
+  );
+}
+
+function reviewer(act: Act) {
+  return defineAgent({
+    name: "reviewer",
+    description: "looks every citation up in its file, and takes out those that are wrong",
+    input: z.object({ folder: Folder, draft: Draft }),
+    output: Reviewed,
+    run: async (ctx, { folder, draft }) => {
+      const cited = new Map(
+        draft.sections.flatMap(({ findings }) => findings.map((each) => [keyOf(each), each])),
+      );
+      const files = [...new Set([...cited.values()].map(({ file }) => file))];
+      const wrong = await ctx.map(
+        files,
+        async (branch, file) =>
+          branch.step(
+            "check",
+            act(() =>
+              checkFile(
+                folder,
+                [...cited.values()].filter((each) => each.file === file),
+              ),
+            ),
+          ),
+        { name: "files", concurrency: 4 },
+      );
+      const removed = wrong.flat();
+      return { draft: without(draft, removed), checked: cited.size, removed };
+    },
+  });
+}
+
+async function checkFile(folder: string, findings: readonly Finding[]): Promise<Removed[]> {
+  const removed: Removed[] = [];
+  for (const finding of findings) {
+    const why = await whyWrong(folder, finding);
+    const { file, from, quote } = finding;
+    if (why !== undefined) removed.push({ file, from, quote, why });
+  }
+  return removed;
+}
+
+export function allAgents(agents: ResearchAgents): Definition[] {
+  return Object.values(agents) as Definition[];
+}

@@ -1,0 +1,135 @@
+// Library. Owns: the index of what was read: files by their hash, passages by their words.
+// L1. A file and its passages change together.
+// L2. What is written again is the same: a step that is done twice leaves nothing twice.
+
+import { createHash } from "node:crypto";
+import { RecordId, surql, type Database } from "@sentient/db-pool";
+import { migrate, readMigrations } from "@sentient/schema";
+import type { Cut } from "./passages.ts";
+import type { Passage } from "./library-tables.ts";
+
+export interface Found extends Omit<Passage, "library" | "text"> {
+  lines: string[];
+  score: number;
+}
+
+export interface ReadFile {
+  file: string;
+  hash: string;
+  cuts: Cut[];
+}
+
+const HISTORY = "research";
+
+export class Library {
+  readonly #db: Database;
+  /** Of the folder: one database may hold several. */
+  readonly #name: string;
+
+  constructor(db: Database, folder: string) {
+    this.#db = db;
+    this.#name = folder;
+  }
+
+  /** Makes its tables, if they are not there. @throws what `migrate` throws */
+  static async prepare(db: Database): Promise<void> {
+    const migrations = await readMigrations(new URL("../../surql/", import.meta.url));
+    await migrate(db, { migrations, history: HISTORY });
+  }
+
+  /** The hash of each file that was read. */
+  async hashes(): Promise<Map<string, string>> {
+    const rows = await this.#db.query(
+      surql<
+        { file: string; hash: string }[]
+      >`SELECT file, hash FROM research_source WHERE library = ${this.#name}`,
+    );
+    return new Map(rows.map(({ file, hash }) => [file, hash]));
+  }
+
+  /** How many passages there are of some files. */
+  async size(): Promise<number> {
+    const [row] = await this.#db.query(
+      surql<
+        { total: number }[]
+      >`SELECT math::sum(passages) AS total FROM research_source WHERE library = ${this.#name} GROUP ALL`,
+    );
+    return row?.total ?? 0;
+  }
+
+  /** L1, L2. @returns how many passages they have */
+  async put(files: readonly ReadFile[]): Promise<number> {
+    const library = this.#name;
+    const sources = files.map(({ file, hash, cuts }) => ({
+      id: this.#sourceId(file),
+      library,
+      file,
+      hash,
+      passages: cuts.length,
+    }));
+    const passages = files.flatMap(({ file, cuts }) =>
+      cuts.map(({ lines, from, to, heading }) => {
+        const id = new RecordId("research_passage", [hashOf(library), file, from]);
+        return { id, library, file, from, to, heading, text: [heading, ...lines].join("\n") };
+      }),
+    );
+    await this.#db.transaction([
+      ...files.map(({ file }) => this.#forgetPassages(file)),
+      surql`INSERT INTO research_source ${sources} ON DUPLICATE KEY UPDATE hash = $input.hash, passages = $input.passages RETURN NONE`,
+      ...(passages.length > 0 ? [surql`INSERT INTO research_passage ${passages} RETURN NONE`] : []),
+    ]);
+    return passages.length;
+  }
+
+  /** Files that are not there any more. */
+  async forget(files: readonly string[]): Promise<void> {
+    for (const file of files)
+      await this.#db.transaction([
+        this.#forgetPassages(file),
+        surql`DELETE ${this.#sourceId(file)} RETURN NONE`,
+      ]);
+  }
+
+  #forgetPassages(file: string) {
+    return surql`DELETE research_passage WHERE library = ${this.#name} AND file = ${file} RETURN NONE`;
+  }
+
+  #sourceId(file: string): RecordId {
+    return new RecordId("research_source", [hashOf(this.#name), file]);
+  }
+
+  /** The passages that speak of some words most, by BM25; of those under a heading, if one is given. */
+  async search(words: string, most: number, under?: string): Promise<Found[]> {
+    const isUnder = under === undefined ? surql`true` : surql`heading = ${under}`;
+    const rows = await this.#db.query(
+      surql<(Passage & { score: number })[]>`SELECT file, from, to, heading, text, search::score(1) AS score
+        FROM research_passage WHERE text @1,OR@ ${words} AND library = ${this.#name} AND ${isUnder} ORDER BY score DESC LIMIT ${most}`,
+    );
+    return rows.map(({ text, ...row }) => ({ ...row, lines: text.split("\n").slice(1) }));
+  }
+
+  /** In how many passages each word stands. */
+  async frequencies(words: readonly string[]): Promise<number[]> {
+    const counts: number[] = [];
+    for (const word of words) {
+      const [row] = await this.#db.query(
+        surql<
+          { count: number }[]
+        >`SELECT count() FROM research_passage WHERE text @@ ${word} AND library = ${this.#name} GROUP ALL`,
+      );
+      counts.push(row?.count ?? 0);
+    }
+    return counts;
+  }
+
+  /** Texts as the index sees them: words without their endings. */
+  stems(texts: readonly string[]): Promise<string[][]> {
+    return this.#db.query(
+      surql<string[][]>`RETURN ${[...texts]}.map(|$text| search::analyze("research_words", $text))`,
+    );
+  }
+}
+
+function hashOf(text: string): string {
+  return createHash("sha256").update(text).digest("hex").slice(0, 16);
+}

@@ -1,0 +1,124 @@
+// Configuration. Owns: what can be set, how each of it is called in a file, in the environment and by a person.
+
+import type { DatabaseOptions } from "@sentient/db-pool";
+import { z } from "zod";
+import type { Definition } from "../define.ts";
+import { AgentError, saidOf } from "../errors.ts";
+
+export interface Config {
+  /** Where everything is kept: `rocksdb://.sentient/data` if nothing is said. */
+  database?: Omit<DatabaseOptions, "clock" | "token"> & { token?: DatabaseOptions["token"] };
+  /** Modules that export agents and workflows, from where the file of the configuration is; or these themselves. */
+  agents?: string | readonly (string | Definition)[];
+  worker?: {
+    /** Runs at once: 64 if left out. */
+    slots?: number;
+    /** After so many milliseconds others take over, should it die: 15,000 if left out. */
+    lease?: number;
+    queues?: readonly string[];
+    capabilities?: readonly string[];
+    /** Where it answers whether it lives: a port on this machine; 0 for any that is free. Nowhere if left out. */
+    healthPort?: number;
+  };
+  api?: {
+    /** `127.0.0.1` if left out. */
+    host?: string;
+    /** 4,747 if left out. */
+    port?: number;
+  };
+  log?: {
+    /** `info` if left out. */
+    level?: "debug" | "info" | "warn" | "error" | "silent";
+  };
+}
+
+const text = z.string().min(1);
+const count = z.int().min(0);
+const flag = z.boolean();
+const texts = z.array(text);
+const port = z.int().min(0).max(65_535);
+
+interface Described {
+  schema: z.ZodType;
+  /** Its variable. */
+  env: string;
+  isSecret?: true;
+  preset?: unknown;
+}
+
+/** Every setting there is, by its place in the file. Those of the database have the variables of `optionsFromEnv`. */
+export const SETTINGS: Readonly<Record<string, Described>> = {
+  "database.url": { schema: text, env: "SENTIENT_URL", preset: "rocksdb://.sentient/data" },
+  "database.namespace": { schema: text, env: "SENTIENT_NAMESPACE", preset: "sentient" },
+  "database.database": { schema: text, env: "SENTIENT_DATABASE", preset: "sentient" },
+  "database.user": { schema: text, env: "SENTIENT_USER" },
+  "database.password": { schema: z.any(), env: "SENTIENT_PASSWORD", isSecret: true },
+  "database.token": { schema: z.any(), env: "SENTIENT_TOKEN", isSecret: true },
+  "database.signInAs": { schema: z.enum(["database", "namespace", "root"]), env: "SENTIENT_SIGN_IN_AS" },
+  "database.anonymous": { schema: flag, env: "SENTIENT_ANONYMOUS" },
+  "database.insecure": { schema: flag, env: "SENTIENT_INSECURE" },
+  "database.poolSize": { schema: count, env: "SENTIENT_POOL_SIZE" },
+  "database.poolMin": { schema: count, env: "SENTIENT_POOL_MIN" },
+  "database.maxWaiters": { schema: count, env: "SENTIENT_MAX_WAITERS" },
+  "database.acquireTimeout": { schema: count, env: "SENTIENT_ACQUIRE_TIMEOUT" },
+  "database.connectTimeout": { schema: count, env: "SENTIENT_CONNECT_TIMEOUT" },
+  "database.timeout": { schema: count, env: "SENTIENT_TIMEOUT" },
+  "database.heartbeat": { schema: count, env: "SENTIENT_HEARTBEAT" },
+  agents: { schema: z.union([text, z.array(z.union([text, z.looseObject({})]))]), env: "SENTIENT_AGENTS" },
+  "worker.slots": { schema: count, env: "SENTIENT_WORKER_SLOTS", preset: 64 },
+  "worker.lease": { schema: count, env: "SENTIENT_WORKER_LEASE", preset: 15_000 },
+  "worker.queues": { schema: texts, env: "SENTIENT_WORKER_QUEUES" },
+  "worker.capabilities": { schema: texts, env: "SENTIENT_WORKER_CAPABILITIES" },
+  "worker.healthPort": { schema: port, env: "SENTIENT_WORKER_HEALTH_PORT" },
+  "api.host": { schema: text, env: "SENTIENT_API_HOST", preset: "127.0.0.1" },
+  "api.port": { schema: port, env: "SENTIENT_API_PORT", preset: 4_747 },
+  "log.level": {
+    schema: z.enum(["debug", "info", "warn", "error", "silent"]),
+    env: "SENTIENT_LOG_LEVEL",
+    preset: "info",
+  },
+};
+
+/**
+ * What `sentient.config.ts` exports by default.
+ *
+ * @throws `agent.bad_config` naming the setting
+ * @example export default defineConfig({ agents: "./agents.ts", worker: { slots: 10 } });
+ */
+export function defineConfig(config: Config): Config {
+  flatten(config, "sentient.config.ts");
+  return Object.freeze(config);
+}
+
+/** Settings by their place, checked. @throws `agent.bad_config` for one that is not known, or not what it can be */
+export function flatten(config: object, where: string): Map<string, unknown> {
+  const settings = new Map<string, unknown>();
+  const visit = (value: object, above: string) => {
+    for (const [key, each] of Object.entries(value)) {
+      const name = above === "" ? key : `${above}.${key}`;
+      if (each === undefined) continue;
+      if (Object.hasOwn(SETTINGS, name)) settings.set(name, requireFits(name, each, where));
+      else if (isGroup(name) && typeof each === "object" && each !== null) visit(each, name);
+      else
+        throw badConfig(
+          `${where} sets ${name}, which is not known; there are ${Object.keys(SETTINGS).join(", ")}`,
+        );
+    }
+  };
+  visit(config, "");
+  return settings;
+}
+
+function isGroup(name: string): boolean {
+  return Object.keys(SETTINGS).some((each) => each.startsWith(`${name}.`));
+}
+
+export function requireFits(name: string, value: unknown, where: string): unknown {
+  const parsed = SETTINGS[name]!.schema.safeParse(value);
+  if (parsed.success) return value;
+  throw badConfig(`${where} sets ${name} to something that it cannot be: ${saidOf(parsed.error)}`);
+}
+
+export function badConfig(message: string, cause?: unknown): AgentError {
+  return new AgentError({ code: "agent.bad_config", message, cause });
+}

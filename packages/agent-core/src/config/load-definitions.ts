@@ -1,0 +1,64 @@
+// Definitions from modules. Owns: finding the agents and workflows that a module exports, in whatever form.
+
+import { existsSync } from "node:fs";
+import { resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import type { Definition } from "../define.ts";
+import { badConfig } from "./define-config.ts";
+
+/**
+ * Agents and workflows of modules: in any of their exports, by themselves, in an array or in an object.
+ *
+ * @param folder from which the modules are named
+ * @throws `agent.bad_config` if a module is not there, cannot be imported, or exports none
+ * @example const definitions = await loadDefinitions(["./agents.ts"], process.cwd());
+ */
+export async function loadDefinitions(
+  given: readonly (string | Definition)[] | string,
+  folder: string,
+): Promise<Definition[]> {
+  const found = new Map<string, Definition>();
+  for (const each of typeof given === "string" ? [given] : given)
+    for (const definition of typeof each === "string" ? await fromModule(each, folder) : [each]) {
+      const other = found.get(definition.name);
+      if (other && other !== definition)
+        throw badConfig(`there are two definitions named ${definition.name}: rename one`);
+      found.set(definition.name, definition);
+    }
+  return [...found.values()];
+}
+
+async function fromModule(module: string, folder: string): Promise<Definition[]> {
+  const path = resolve(folder, module);
+  if (!existsSync(path))
+    throw badConfig(`there is no module ${module} in ${folder}: name the file that exports your agents`);
+  let exported: Record<string, unknown>;
+  try {
+    exported = (await import(pathToFileURL(path).href)) as typeof exported;
+  } catch (cause) {
+    throw badConfig(`${module} cannot be imported: ${(cause as Error).message}`, cause);
+  }
+  const definitions = Object.values(exported).flatMap(definitionsIn);
+  if (definitions.length > 0) return definitions;
+  const names = Object.keys(exported).join(", ") || "nothing";
+  throw badConfig(
+    `${module} exports no agent and no workflow (defineAgent, defineWorkflow); it exports ${names}`,
+  );
+}
+
+function definitionsIn(value: unknown): Definition[] {
+  if (isDefinition(value)) return [value];
+  if (typeof value !== "object" || value === null) return [];
+  return Object.values(value).filter(isDefinition);
+}
+
+/** By what it has, and not by its class: the module may import another copy of this package. */
+function isDefinition(value: unknown): value is Definition {
+  const { name, version, run, schemas } = Object(value) as Partial<Definition>;
+  return (
+    typeof name === "string" &&
+    typeof version === "string" &&
+    typeof run === "function" &&
+    typeof schemas === "object"
+  );
+}
