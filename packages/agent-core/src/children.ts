@@ -6,7 +6,8 @@ import { z } from "zod";
 import type { CallOptions } from "./context.ts";
 import type { Definition } from "./define.ts";
 import { checked, RememberedError } from "./errors.ts";
-import type { Pass, Place } from "./pass.ts";
+import type { Pass } from "./pass.ts";
+import type { Place } from "./place.ts";
 import { startOptionsOf } from "./starting.ts";
 
 /** Of runs that go on where their parent is cancelled. */
@@ -30,7 +31,7 @@ export interface Called {
 /** Starts a run, unless it has done so, and answers with what it gives. */
 export async function callRun(pass: Pass, place: Place, called: Called): Promise<Json> {
   const { key, what } = called;
-  const before = pass.recorded(key);
+  const before = await pass.recall(key);
   if (before?.status === "completed") return before.result;
   if (before?.status === "failed") throw new RememberedError(before.error);
   await pass.fresh(place, key);
@@ -47,7 +48,7 @@ export interface Awaited {
 
 /** The same for one that was started before. */
 export async function resultOf(pass: Pass, place: Place, key: StepKey, child: string): Promise<Json> {
-  const before = pass.recorded(key);
+  const before = await pass.recall(key);
   if (before?.status === "completed") return before.result;
   if (before?.status === "failed") throw new RememberedError(before.error);
   await pass.fresh(place, key);
@@ -81,7 +82,7 @@ function failureOf(run: Extract<Run, { status: "failed" | "cancelled" }>) {
 /** Starts a run and answers with its id. */
 export async function spawnRun(pass: Pass, place: Place, called: Called): Promise<string> {
   const { key } = called;
-  const before = pass.recorded(key);
+  const before = await pass.recall(key);
   if (before?.status === "completed") return before.result as string;
   if (before?.status === "failed") throw new RememberedError(before.error);
   await pass.fresh(place, key);

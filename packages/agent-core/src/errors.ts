@@ -1,5 +1,6 @@
 import { SentientError } from "@sentient/db-pool";
 import type { Failure } from "@sentient/schema";
+import { StateError } from "@sentient/state";
 import type { z } from "zod";
 
 export type AgentErrorCode =
@@ -18,6 +19,8 @@ export type AgentErrorCode =
   // inside a run
   | "agent.invalid_output"
   | "agent.invalid_signal"
+  | "agent.invalid_answer"
+  | "agent.invalid_state"
   | "agent.cancelled"
   | "agent.step_timeout"
   | "agent.question_expired"
@@ -99,4 +102,41 @@ export function saidOf(error: z.ZodError): string {
 
 export function closedError(): AgentError {
   return new AgentError({ code: "agent.closed", message: "this runtime was closed; create another one" });
+}
+
+/** Whether it is about what was to be committed, rather than about whether it could be. */
+export function isOfWhatIsCommitted(error: unknown): boolean {
+  const { code } = error as { code?: unknown };
+  return (
+    error instanceof AgentError ||
+    code === "schema.limit" ||
+    (error instanceof StateError &&
+      ["state.bad_change", "state.checkpoint_exists", "state.not_open", "state.nothing_to_wait_for"].includes(
+        error.code,
+      ))
+  );
+}
+
+export function cancelledError(run: string, reason?: string): AgentError {
+  return new AgentError({
+    code: "agent.cancelled",
+    message: `the run ${run} was cancelled${reason === undefined ? "" : `: ${reason}`}`,
+    details: { run },
+  });
+}
+
+export function nestedError(step: string): AgentError {
+  return new AgentError({
+    code: "agent.nested",
+    message: `the step ${step} asks for more of its run while it works. A step is one thing that is done once: do this before or after it, or make it a run of its own with ctx.call`,
+    details: { step },
+  });
+}
+
+export function tooManyWaitsError(run: string, most: number): AgentError {
+  return new AgentError({
+    code: "agent.bad_option",
+    message: `the run ${run} waits for ${most} things at once, and that is the most; say fewer at once with ctx.map and its concurrency`,
+    details: { run },
+  });
 }

@@ -5,16 +5,19 @@
 // E3. Cancelled means: nothing of the run happens any more but its compensation, and what it has started is cancelled with it.
 
 import { failureOf, requireWithin, type Json } from "@sentient/schema";
-import { StateError, type Asked, type Lease } from "@sentient/state";
+import { StateError, type Asked, type Lease, type Replay } from "@sentient/state";
 import { setTimeout as sleep } from "node:timers/promises";
 import { cancelChildren } from "./cancel.ts";
 import type { Definition } from "./define.ts";
-import { AgentError, RememberedError, saidOf } from "./errors.ts";
+import { AgentError, cancelledError, isOfWhatIsCommitted, RememberedError, saidOf } from "./errors.ts";
 import { asJson } from "./json.ts";
-import { Scope } from "./keys.ts";
+import { MAIN, Scope, UNDO } from "./keys.ts";
 import type { Ended } from "./notices.ts";
-import { cancelledError, Pass, type Place } from "./pass.ts";
+import { parkMismatch, parkNotUndone } from "./parking.ts";
+import { Pass } from "./pass.ts";
+import type { Place } from "./place.ts";
 import { contextOf, type Undo } from "./run-context.ts";
+import { parseInput } from "./starting.ts";
 import { performStep } from "./step.ts";
 import type { Tools } from "./tools.ts";
 
@@ -30,6 +33,8 @@ const CANCEL_MS = 5_000;
 const SHORT_MS = 1_000;
 /** How long a run that waits for others is held where there is room, in milliseconds. */
 const CHILD_MS = 50;
+/** As long as a timer can be. */
+const MOST_MS = 2 ** 31 - 1;
 
 /** A run that is being advanced, for who wants it to stop. */
 export class Execution {
@@ -39,11 +44,15 @@ export class Execution {
   readonly #undoes: Undo[] = [];
   #asked: Asked | undefined;
 
-  constructor(lease: Lease, definition: Definition, tools: Tools) {
+  /** @param begin makes the pass of what is remembered */
+  constructor(
+    lease: Lease,
+    definition: Definition,
+    tools: Tools,
+    begin = (replay: Replay) => new Pass(lease, definition, replay, tools),
+  ) {
     this.lease = lease;
-    this.#pass = tools.state
-      .replay(lease, { state: definition.schemas.state !== undefined })
-      .then((replay) => new Pass(lease, definition, replay, tools));
+    this.#pass = tools.state.replay(lease, { state: definition.schemas.state !== undefined }).then(begin);
     this.outcome = this.#run();
   }
 
@@ -66,7 +75,8 @@ export class Execution {
       const { asked } = this.lease.run;
       if (asked) await this.heed(asked);
       const over = pass.over.then((status): Outcome => ({ status, problem: pass.problem }));
-      return await Promise.race([this.#advance(pass), over]); // who was to commit something then never comes back
+      const advanced = this.#advance(pass).catch((error: unknown) => fail(pass, error));
+      return await Promise.race([advanced, over]); // who was to commit something then never comes back
     } finally {
       pass.close();
     }
@@ -75,10 +85,14 @@ export class Execution {
   async #advance(pass: Pass): Promise<Outcome> {
     const handled = this.#handle(pass);
     for (;;) {
-      const ended = await Promise.race([handled, pass.stuck()]);
+      const ended = await Promise.race([handled, pass.activity.attention()]);
       const halted = pass.halted;
       if (halted === "lost" || halted === "parked") return { status: await pass.over };
       if (ended) return this.#end(pass, ended);
+      if (!pass.activity.isStuck) {
+        if (!halted) await pass.activity.waits.recheck(); // something else goes on beside
+        continue;
+      }
       if (halted) return this.#letGo(pass, halted);
       if (await goesOn(pass)) continue;
       if (await this.#wait(pass)) return { status: "waiting" };
@@ -87,35 +101,49 @@ export class Execution {
 
   /** E1, E2. Never rejects: what the handler throws is what the run fails with. */
   async #handle(pass: Pass): Promise<Handled> {
-    const place: Place = { signal: pass.signal, isUndo: false };
+    const { definition, lease, memory, origin } = pass;
+    const began = (memory.isInherited ? origin.startedAt : lease.run.startedAt) ?? lease.run.createdAt;
+    const over = new AbortController();
+    const place: Place = {
+      path: MAIN,
+      signal: AbortSignal.any([pass.signal, over.signal]),
+      isUndo: false,
+      time: { now: began },
+    };
     const ended = await Promise.race([this.#call(pass, place), cancelledFor(pass, CANCEL_MS)]);
+    over.abort(new Error(`${definition.name} has come to its end`)); // and what it has not waited for with it
+    const goesOther =
+      !pass.isCancelled && ((await pass.hasUnread()) || ("output" in ended && memory.isUndoing));
+    if (goesOther) return { isOther: true };
     if ("output" in ended || this.#undoes.length === 0) return ended;
-    const undone = await this.#undo(pass);
+    const undone = await this.#undo(pass, place);
     return undone ?? ended;
   }
 
   async #call(pass: Pass, place: Place): Promise<Handled> {
     const { run, schemas, name } = pass.definition;
+    const { outbox } = pass;
     try {
+      if (outbox.problem) throw outbox.problem;
       const input = inputOf(pass);
-      const given: unknown = await run(
-        contextOf(pass, place, new Scope(), this.#undoes) as never,
-        input as never,
-      );
+      const context = contextOf(pass, place, new Scope(MAIN), this.#undoes);
+      const given: unknown = await run(context as never, input as never);
       const parsed = schemas.output?.safeParse(given);
       if (parsed && !parsed.success) throw outputError(name, saidOf(parsed.error));
       const output = asJson(parsed ? parsed.data : given, `what ${name} gives`);
       requireWithin("payloadBytes", Buffer.byteLength(JSON.stringify(output)), `what ${name} gives`);
+      outbox.requireSound();
       return { output };
     } catch (error) {
+      outbox.keepSound();
       return { error };
     }
   }
 
   /** The last that was done comes first. @returns what is in the way, if something cannot be undone */
-  async #undo(pass: Pass): Promise<Handled | undefined> {
-    const place: Place = { signal: this.lease.over, isUndo: true };
-    const scope = new Scope("undo");
+  async #undo(pass: Pass, { time }: Place): Promise<Handled | undefined> {
+    const place: Place = { path: UNDO, signal: this.lease.over, isUndo: true, time };
+    const scope = new Scope(UNDO);
     for (const { name, work, options } of this.#undoes.toReversed()) {
       try {
         const key = scope.next(name);
@@ -128,19 +156,17 @@ export class Execution {
   }
 
   async #end(pass: Pass, ended: Handled): Promise<Outcome> {
-    if (pass.isReplaying && !pass.isCancelled) await pass.allIsRead();
-    if (pass.isReplaying && !pass.isCancelled) {
-      await pass.mismatch(undefined);
+    if ("isOther" in ended) {
+      await parkMismatch(pass, undefined);
       return { status: "parked" };
     }
     while (pass.outbox.hasMore) await pass.commit({});
     if ("stuckAt" in ended) {
-      await pass.park("attempts_exhausted", notUndone(ended.stuckAt, ended.error));
+      await parkNotUndone(pass, ended.stuckAt, ended.error as Error);
       return { status: "parked" };
     }
     if ("output" in ended) {
-      const tooLarge = await refusalOf(() => pass.commit({ end: { complete: ended.output } }));
-      if (tooLarge) return this.#end(pass, { error: tooLarge });
+      await pass.commit({ end: { complete: ended.output } });
       return { status: "completed", output: ended.output };
     }
     if (pass.isCancelled) {
@@ -150,7 +176,7 @@ export class Execution {
       await pass.commit({ end: { cancel: because } });
       return { status: "cancelled", ...because };
     }
-    const error = failureOf(ended.error);
+    const error = ended.error instanceof RememberedError ? ended.error.failure : failureOf(ended.error);
     await pass.commit({ end: { fail: error } });
     return { status: "failed", error };
   }
@@ -173,30 +199,37 @@ export class Execution {
       if (!(error instanceof StateError) || error.code !== "state.nothing_to_wait_for") throw error;
       const { asked } = this.lease.run;
       if (asked) await this.heed(asked);
-      else await pass.recheck();
+      else await pass.activity.waits.recheck();
       return false;
     }
   }
 }
 
-type Handled = { output: Json } | { error: unknown } | { stuckAt: string; error: unknown };
+type Handled =
+  | { output: Json }
+  | { error: unknown }
+  | { stuckAt: string; error: unknown }
+  /** It has come to its end another way than the run remembers. */
+  | { isOther: true };
 
-/** What a commit was refused for that is about what was to be committed. */
-async function refusalOf(commit: () => Promise<void>): Promise<unknown> {
-  try {
-    await commit();
-    return undefined;
-  } catch (error) {
-    return error;
-  }
+/** What cannot be committed is what the run fails with, rather than being tried for ever. */
+async function fail(pass: Pass, refused: unknown): Promise<Outcome> {
+  if (!isOfWhatIsCommitted(refused)) throw refused;
+  pass.outbox.drop();
+  const error = failureOf(refused);
+  await pass.commit({ end: { fail: error } });
+  return { status: "failed", error };
 }
 
 /** @returns false if what it is about was taken back meanwhile */
 async function stillOpen(commit: () => Promise<void>): Promise<boolean> {
-  const error = await refusalOf(commit);
-  if (error === undefined) return true;
-  if (error instanceof StateError && error.code === "state.not_open") return false;
-  throw error;
+  try {
+    await commit();
+    return true;
+  } catch (error) {
+    if (error instanceof StateError && error.code === "state.not_open") return false;
+    throw error;
+  }
 }
 
 /** A handler that does not listen is not waited for. */
@@ -211,15 +244,14 @@ async function cancelledFor(pass: Pass, ms: number): Promise<Handled> {
 
 /** Looks whether the run can go on in a moment, and waits for that. */
 async function goesOn(pass: Pass): Promise<boolean> {
-  if (await pass.recheck()) return true;
-  const { waits, tools } = pass;
-  const times = waits.flatMap(({ until }) => (until ? until.getTime() - pass.time : []));
-  const next = Math.min(...times);
-  const awaitsRun = waits.some((wait) => wait.for === "run") && tools.hasRoom();
-  const patience = next <= SHORT_MS ? Math.max(1, Math.ceil(next) + 1) : awaitsRun ? CHILD_MS : 0;
-  if (patience === 0 || !tools.lingers) return false;
-  await heard(pass, patience);
-  return pass.halted !== undefined || pass.isCancelled || pass.recheck();
+  const { activity, tools, isCancelled } = pass;
+  if (await activity.waits.recheck()) return true;
+  const { patience, waits } = activity;
+  const mayEnd = waits.awaitsRun && tools.hasRoom();
+  const ms = isCancelled || patience <= SHORT_MS ? patience : mayEnd ? CHILD_MS : 0;
+  if (ms === 0 || !(tools.lingers || isCancelled)) return false; // one that is cancelled does not wait: it undoes
+  await heard(pass, Math.min(ms, MOST_MS));
+  return pass.halted !== undefined || pass.isCancelled !== isCancelled || activity.waits.recheck();
 }
 
 /** Until something of the run has changed, or so many milliseconds have passed. */
@@ -241,7 +273,7 @@ function heard({ tools, lease, signal }: Pass, ms: number): Promise<void> {
 function inputOf({ lease: { run }, definition }: Pass): unknown {
   const { input } = definition.schemas;
   if (!input) return run.input;
-  const parsed = input.safeParse(run.input);
+  const parsed = parseInput(input, run.input);
   if (parsed.success) return parsed.data;
   throw new AgentError({
     code: "agent.invalid_input",
@@ -252,13 +284,4 @@ function inputOf({ lease: { run }, definition }: Pass): unknown {
 
 function outputError(name: string, why: string): AgentError {
   return new AgentError({ code: "agent.invalid_output", message: `what ${name} gives does not fit: ${why}` });
-}
-
-function notUndone(name: string, error: unknown) {
-  const { message } = error instanceof RememberedError ? error : failureOf(error);
-  return {
-    name: "NotUndone",
-    code: "not_undone",
-    message: `${name} could not be undone: ${message}. See to it, then resume the run to try again, or cancel it by force`,
-  };
 }

@@ -1,39 +1,79 @@
 // Outbox. Owns: what is to be told with the next commit of a pass: its state, how far it is, what it logs.
+// O1. What is told is told once, however often the run is replayed: where the step that was asked for next is remembered, what
+//     came before it was told; else a step beside says how much was.
+// O2. What a step has changed of the state is kept with its outcome, and not before.
 
-import type { Json } from "@sentient/schema";
+import { requireWithin, type Json, type StepKey } from "@sentient/schema";
 import type { Change } from "@sentient/state";
+import type { z } from "zod";
 import type { Definition } from "./define.ts";
+import { AgentError, saidOf } from "./errors.ts";
+import { asJson } from "./json.ts";
+import { toldKey } from "./keys.ts";
+import type { Memory } from "./memory.ts";
+import type { Marker } from "./waiting.ts";
 
 type Events = NonNullable<Change["events"]>;
+type Progress = NonNullable<Change["progress"]>;
 
-export interface Taken {
+interface Item {
+  /** Of the scope that has told it. */
+  path: string | undefined;
+  /** The how-many-th thing that was. */
+  n: number;
+  /** Its place among all that is told and asked for. */
+  seq: number;
+  event?: Events[number];
+}
+
+/** What goes with one commit. */
+export interface Told {
   change: Pick<Change, "state" | "progress" | "compensates">;
   events: Events;
+  markers: Marker[];
+  /** @internal */
+  items: Item[];
 }
 
 /** What one commit takes at most. */
 const MOST_EVENTS = 200;
 
 export class Outbox {
+  readonly #memory: Memory;
+  readonly #onTold: () => void;
+  readonly #schema: z.ZodType | undefined;
   readonly #state: Record<string, unknown> | undefined;
   /** Whether somebody has had hold of the state, and may have changed it. */
   #isHeld = false;
-  #progress: Change["progress"];
+  /** The state as it was last kept. */
+  #sound: Json;
+  #progress: Progress | undefined;
   #compensates: boolean | undefined;
-  readonly #events: Events = [];
+  #items: Item[] = [];
+  #seq = 0;
+  readonly #asked = new Map<string, number>();
+  readonly #counts = new Map<string, number>();
+  /** What the run began with does not fit. */
+  readonly problem: AgentError | undefined;
 
-  /** @param first the state of the run before its first step */
-  constructor({ schemas }: Definition, first: Json) {
-    this.#state = schemas.state && (schemas.state.parse(first) as Record<string, unknown>);
+  /** @param first the state of the run before its first step @param onTold hears that there is something to be told */
+  constructor({ schemas }: Definition, first: Json, memory: Memory, onTold: () => void) {
+    this.#memory = memory;
+    this.#onTold = onTold;
+    this.#schema = schemas.state;
+    const parsed = schemas.state?.safeParse(first);
+    this.#state = parsed && ((parsed.data ?? {}) as Record<string, unknown>);
+    this.#sound = structuredClone(this.#state) as Json;
+    this.problem = parsed?.error && stateError(saidOf(parsed.error), parsed.error);
   }
 
   get isEmpty(): boolean {
-    return this.#events.length === 0 && this.#progress === undefined;
+    return this.#items.length === 0;
   }
 
   /** Whether there is more to tell than one commit takes. */
   get hasMore(): boolean {
-    return this.#events.length > MOST_EVENTS;
+    return this.#items.length > MOST_EVENTS;
   }
 
   /** Undefined without a schema for it. */
@@ -43,40 +83,133 @@ export class Outbox {
   }
 
   /** As it was remembered. The object stays the same one. */
-  restore(state: Json): void {
-    if (!this.#state) return;
-    for (const key of Object.keys(this.#state)) delete this.#state[key];
-    Object.assign(this.#state, structuredClone(state));
+  restore(state: Json | undefined): void {
+    if (!this.#state || state === undefined) return;
+    const parsed = this.#schema!.safeParse(state); // and has what the schema has got since
+    this.#sound = (parsed.success ? parsed.data : state) as Json;
+    this.#reset();
   }
 
-  tell(type: string, data: Json): void {
-    this.#events.push({ type, data });
+  #reset(): void {
+    for (const key of Object.keys(this.#state!)) delete this.#state![key];
+    Object.assign(this.#state!, structuredClone(this.#sound));
   }
 
-  progress(progress: NonNullable<Change["progress"]>): void {
-    this.#progress = progress;
+  /** A key was asked for: what is told from now on comes after it. */
+  asked(key: StepKey): void {
+    this.#asked.set(key, ++this.#seq);
+  }
+
+  /** With the next commit, or soon. @returns whether it is new @throws `schema.limit` */
+  tell(path: string, type: string, data: Json): boolean {
+    requireWithin("eventBytes", Buffer.byteLength(JSON.stringify(data)), `what ${type} tells`);
+    return this.#add({ path, event: { type, data } });
+  }
+
+  /** @param path none for a step, which works only while it is not remembered */
+  progress(path: string | undefined, progress: Progress): void {
+    if (this.#add({ path })) this.#progress = progress;
+  }
+
+  /** O1. */
+  #add({ path, event }: Pick<Item, "path" | "event">): boolean {
+    const n = path === undefined ? 0 : (this.#counts.get(path) ?? 0) + 1;
+    if (path !== undefined) {
+      this.#counts.set(path, n);
+      if (this.#memory.isReadingWithin(path) || n <= this.#memory.told(path)) return false;
+    }
+    this.#items.push({ path, n, seq: ++this.#seq, ...(event ? { event } : {}) });
+    this.#onTold();
+    return true;
   }
 
   compensates(): void {
     this.#compensates = true;
   }
 
-  take(): Taken {
-    const taken: Taken = {
-      change: {
-        ...(this.#isHeld && this.#state ? { state: this.#state as Json } : {}),
-        ...(this.#progress ? { progress: this.#progress } : {}),
-        ...(this.#compensates ? { compensates: true } : {}),
-      },
-      events: this.#events.splice(0, MOST_EVENTS),
+  /** @throws `agent.invalid_state` */
+  take(change: Change): Told {
+    const state = this.#isHeld && this.#state && isStep(change) ? { state: this.#checkedState() } : {};
+    this.#sound = state.state ?? this.#sound;
+    const items = this.#items.splice(0, MOST_EVENTS);
+    const progress = this.#progress;
+    const compensates = this.#compensates;
+    this.#progress = this.#compensates = undefined;
+    return {
+      change: { ...state, ...(progress ? { progress } : {}), ...(compensates ? { compensates } : {}) },
+      events: items.flatMap(({ event }) => event ?? []),
+      markers: isFinal(change) ? [] : this.#markers(items, change),
+      items,
     };
-    this.#progress = undefined;
-    return taken;
+  }
+
+  /** O1. */
+  #markers(items: readonly Item[], { steps = [] }: Change): Marker[] {
+    const told = new Map<string, number>();
+    for (const { path, n, seq } of items) {
+      const isCovered = steps.some(
+        ({ key }) => key.startsWith(`${path}/`) && (this.#asked.get(key) ?? 0) > seq,
+      );
+      if (path !== undefined && !isCovered) told.set(path, n);
+    }
+    for (const { key } of steps) this.#asked.delete(key);
+    return [...told].map(([path, n]) => ({ key: toldKey(path, n), name: "told", status: "completed" }));
+  }
+
+  /** A copy of it: what is changed while it is on its way is kept with what comes next. */
+  #checkedState(): Json {
+    const parsed = this.#schema!.safeParse(this.#state);
+    if (!parsed.success) throw stateError(saidOf(parsed.error), parsed.error);
+    try {
+      return asJson(parsed.data, "it");
+    } catch (error) {
+      throw stateError((error as Error).message, error);
+    }
+  }
+
+  /** @throws `agent.invalid_state` if it could not be kept as it is */
+  requireSound(): void {
+    if (this.#isHeld && this.#state) this.#checkedState();
+  }
+
+  /** What could not be kept is not: the state is again what it was. */
+  keepSound(): void {
+    try {
+      this.requireSound();
+    } catch {
+      this.#reset();
+    }
   }
 
   /** What could not be told. */
-  putBack({ change, events }: Taken): void {
-    this.#progress ??= change.progress;
-    this.#events.unshift(...events);
+  putBack({ change: { progress, compensates }, items }: Told): void {
+    this.#progress ??= progress;
+    this.#compensates ??= compensates;
+    this.#items.unshift(...items);
   }
+
+  /** Nothing of it is told, and the state stays as it is. */
+  drop(): void {
+    this.#items = [];
+    this.#progress = undefined;
+    this.#isHeld = false;
+    if (this.#state) this.#reset();
+  }
+}
+
+/** O2. */
+function isStep({ steps = [], end }: Change): boolean {
+  return end !== undefined || steps.some(({ status }) => status !== "started");
+}
+
+function isFinal({ end }: Change): boolean {
+  return end !== undefined && ("complete" in end || "fail" in end || "cancel" in end);
+}
+
+function stateError(why: string, cause: unknown): AgentError {
+  return new AgentError({
+    code: "agent.invalid_state",
+    message: `the state of the run does not fit its definition: ${why}`,
+    cause,
+  });
 }

@@ -1,6 +1,6 @@
 // What a handler sees of its run, made: each primitive takes its key at once, in the order of the calls, and then does its work.
 
-import { createHash } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import type { Json, StepKey } from "@sentient/schema";
 import { z } from "zod";
 import { all, map, race, type Fork, type Open } from "./branches.ts";
@@ -19,10 +19,11 @@ import type {
 import type { Definition } from "./define.ts";
 import { checked } from "./errors.ts";
 import { asJson } from "./json.ts";
-import type { Scope } from "./keys.ts";
-import type { Pass, Place } from "./pass.ts";
+import { chunksKey, type Scope } from "./keys.ts";
+import type { Pass } from "./pass.ts";
+import type { Place } from "./place.ts";
 import { performStep } from "./step.ts";
-import { emitEvent, logOf, makeCheckpoint, patchAt } from "./telling.ts";
+import { emitEvent, logOf, makeCheckpoint, patchAt, progressOf } from "./telling.ts";
 import { askPerson, sleepUntil, waitForSignal } from "./waits.ts";
 
 /** What is to be undone, in the order in which it was done. */
@@ -41,25 +42,28 @@ const MapOptions = z.strictObject({
 export function contextOf(pass: Pass, root: Place, path: Scope, undoes: Undo[]): Context<never> {
   const info = infoOf(pass);
   const open: Open = (place, scope) => {
-    const perform = <T>(work: () => Promise<T>) => pass.perform(place, work);
+    const keyOf = (name: string): StepKey => {
+      pass.requireOutside();
+      const key = scope.next(name);
+      pass.outbox.asked(key);
+      return key;
+    };
+    const perform = async <T>(key: StepKey, work: () => Promise<T>): Promise<T> => {
+      try {
+        return await pass.perform(place, work);
+      } finally {
+        pass.passTime(place, key);
+      }
+    };
     /** The key is taken before anything else happens, and what is wrong with it is a rejection. */
-    const at = <T>(name: string, work: (key: StepKey) => Promise<T>): Promise<T> => {
-      try {
-        const key = scope.next(name);
-        return perform(() => work(key));
-      } catch (error) {
-        return Promise.reject(error);
-      }
+    const at = async <T>(name: string, work: (key: StepKey) => Promise<T>): Promise<T> => {
+      const key = keyOf(name);
+      return perform(key, () => work(key));
     };
-    const fork = <T>(name: string, work: (fork: Fork) => Promise<T>): Promise<T> => {
-      try {
-        return work({ pass, place, key: scope.next(name), open });
-      } catch (error) {
-        return Promise.reject(error);
-      }
-    };
-    const draw = drawing(pass.lease.run.id, scope);
-    const stream = pass.stream.of(`${scope.path}/chunks#1` as StepKey, 1);
+    const fork = async <T>(name: string, work: (fork: Fork) => Promise<T>): Promise<T> =>
+      work({ pass, place, key: keyOf(name), open });
+    const draw = drawing(pass, scope);
+    const chunks = new Map<StepKey, number>();
     const context = {
       run: info,
       key: `${info.id}/${scope.path}`,
@@ -67,7 +71,7 @@ export function contextOf(pass: Pass, root: Place, path: Scope, undoes: Undo[]):
       get state() {
         return pass.outbox.state;
       },
-      log: logOf(pass),
+      log: logOf(pass, place),
       step: (name: string, work: Undo["work"], options: StepOptions = {}) =>
         at(name, (key) => performStep(pass, place, { key, name, work, options })),
       sleep: (time: number | Date) => at("sleep", (key) => sleepUntil(pass, place, key, time)),
@@ -84,7 +88,11 @@ export function contextOf(pass: Pass, root: Place, path: Scope, undoes: Undo[]):
         at(options.name ?? nameOf(what), async (key): Promise<Child<Json>> => {
           const id = await spawnRun(pass, place, { key, what, input, options });
           const resultKey = `${key}/result` as StepKey;
-          return Object.freeze({ id, result: () => perform(() => resultOf(pass, place, resultKey, id)) });
+          let result: Promise<Json> | undefined;
+          return Object.freeze({
+            id,
+            result: () => (result ??= perform(resultKey, () => resultOf(pass, place, resultKey, id))),
+          });
         }),
       all: (branches: readonly Branch<unknown>[] | Record<string, Branch<unknown>>) =>
         fork("all", async (of) => {
@@ -94,23 +102,28 @@ export function contextOf(pass: Pass, root: Place, path: Scope, undoes: Undo[]):
         }),
       race: (branches: Record<string, Branch<unknown>>) =>
         fork("race", (of) => race(of, Object.entries(branches))),
-      map: (items: readonly unknown[], each: Parameters<typeof map>[2], options: object = {}) => {
+      map: async (items: readonly unknown[], each: Parameters<typeof map>[2], options: object = {}) => {
         const { concurrency, name } = checked(MapOptions, options, "a map");
         return fork(name, (of) => map(of, items, each, concurrency));
       },
       emit: (type: string, data: Json = null) =>
         at(`emit:${type}`, (key) => emitEvent(pass, place, key, type, data)),
-      progress: (done: number, total?: number, note?: string) => pass.progress(done, total, note),
+      progress: (done: number, total?: number, note?: string) =>
+        pass.outbox.progress(place.path, progressOf(done, total, note)),
       checkpoint: (name: string, metadata?: Json) =>
         at(`checkpoint:${name}`, (key) => makeCheckpoint(pass, place, key, name, metadata)),
       chunk: (data: Json) => {
-        if (!pass.isReplaying) stream.write(asJson(data, "a chunk"));
+        const key = chunksKey(scope);
+        const nth = (chunks.get(key) ?? 0) + 1;
+        chunks.set(key, nth);
+        if (!pass.memory.isReadingWithin(scope.path)) pass.stream.say(key, nth, asJson(data, "a chunk"));
       },
       compensate: (name: string, work: Undo["work"], options: StepOptions = {}) => {
+        pass.requireOutside();
         undoes.push({ name, work, options });
         pass.outbox.compensates();
       },
-      now: () => pass.now,
+      now: () => new Date(place.time.now),
       random: () => draw().readUInt32BE(0) / 2 ** 32,
       uuid: () => uuidOf(draw()),
       patch: (name: string) => at(`patch:${name}`, (key) => patchAt(pass, place, key)),
@@ -125,10 +138,14 @@ function infoOf({ lease: { run } }: Pass): RunInfo {
   return Object.freeze({ id, name, version, attempt: attempts, parent, root, correlation, tags });
 }
 
-/** Bytes by chance, the same for the same run and branch. */
-function drawing(run: string, scope: Scope): () => Buffer {
+/** Bytes by chance, the same for the same run and branch; a step is not asked twice, so it gets what comes. */
+function drawing(pass: Pass, scope: Scope): () => Buffer {
   let count = 0;
-  return () => createHash("sha256").update(`${run}/${scope.path}/${count++}`).digest();
+  return () => {
+    if (pass.isInStep) return randomBytes(32);
+    const run = pass.memory.isInherited ? pass.origin.run : pass.lease.run.id;
+    return createHash("sha256").update(`${run}/${scope.path}/${count++}`).digest();
+  };
 }
 
 /** Version 8: made in a way of one's own. */

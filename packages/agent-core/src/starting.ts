@@ -2,6 +2,7 @@
 
 import type { Json } from "@sentient/schema";
 import type { StartOptions } from "@sentient/state";
+import type { z } from "zod";
 import type { Definition } from "./define.ts";
 import { AgentError, saidOf } from "./errors.ts";
 
@@ -28,7 +29,7 @@ export function startOptionsOf(what: Definition | string, input: unknown, now?: 
 
 /** What is kept is what was given: the handler gets it as the schema makes it, each time. */
 function requireFits({ name, schemas }: Definition, input: unknown): Record<string, never> {
-  const parsed = schemas.input?.safeParse(input);
+  const parsed = schemas.input && parseInput(schemas.input, input ?? null);
   if (!parsed || parsed.success) return {};
   throw new AgentError({
     code: "agent.invalid_input",
@@ -36,4 +37,10 @@ function requireFits({ name, schemas }: Definition, input: unknown): Record<stri
     cause: parsed.error,
     details: { name },
   });
+}
+
+/** An input as it is kept, where none is null: what does not fit as null may fit as none. */
+export function parseInput(schema: z.ZodType, input: unknown) {
+  const parsed = schema.safeParse(input);
+  return parsed.success || input !== null ? parsed : schema.safeParse(undefined);
 }

@@ -1,6 +1,7 @@
 // Step. Owns: doing one thing once, as far as can be: its attempts, its time, and what is remembered of it.
 // S1. What is remembered is the answer, and what a step answers the first time is what it will be the next time: JSON.
 // S2. An attempt that fails is remembered with when the next one comes; that one may be in another process.
+// S3. What undoes something never fails for good: each time that somebody has the run go on it is tried once more.
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { canonicalJson, failureOf, hashOf, type Failure, type Json, type StepKey } from "@sentient/schema";
@@ -10,7 +11,9 @@ import type { StepContext, StepOptions } from "./context.ts";
 import { AgentError, checked, RememberedError } from "./errors.ts";
 import { unlessAborted } from "./aborted.ts";
 import { asJson } from "./json.ts";
-import type { Pass, Place } from "./pass.ts";
+import { progressOf } from "./telling.ts";
+import type { Pass } from "./pass.ts";
+import type { Place } from "./place.ts";
 import { delayAfter, RetryPolicy, type CheckedPolicy } from "./retry.ts";
 
 const Options = z.strictObject({
@@ -49,7 +52,7 @@ export async function performStep(
     input === undefined
       ? {}
       : { inputHash: hashOf(canonicalJson(asJson(input, `the input of the step ${name}`))) };
-  const before = pass.recorded(key);
+  const before = await pass.recall(key);
   if (before)
     await pass.tools.state
       .requireSame(pass.lease, before, { name, ...inputHash })
@@ -90,11 +93,12 @@ async function attempt(step: Attempting, before: Step | undefined): Promise<unkn
       await remember(step, { status: "completed", result }, attempts, startedAt);
       return result;
     } catch (error) {
-      if (pass.isCancelled && !place.isUndo) throw error;
+      if (place.signal.aborted) throw error; // of its run or its branch: it has not failed
       const failure = failureOf(error);
       const delay = delayAfter(policy, attempts, error);
       if (delay === undefined) {
-        await remember(step, { status: "failed", error: failure }, attempts, startedAt);
+        if (place.isUndo) await rememberRetry(step, failure, attempts, startedAt, new Date(pass.time)); // S3
+        else await remember(step, { status: "failed", error: failure }, attempts, startedAt);
         throw new RememberedError(failure);
       }
       retryAt = new Date(pass.time + delay);
@@ -143,9 +147,10 @@ async function tryOnce(step: Attempting, attempt: number): Promise<unknown> {
     attempt,
     signal: AbortSignal.any([place.signal, over.signal]),
     chunk: (data: Json) => stream.write(asJson(data, `a chunk of the step ${key}`)),
-    progress: (done: number, total?: number, note?: string) => pass.progress(done, total, note),
+    progress: (done: number, total?: number, note?: string) =>
+      pass.outbox.progress(undefined, progressOf(done, total, note)),
   });
-  void tellOfLong(step, attempt, over.signal);
+  const told = tellOfLong(step, attempt, over.signal);
   const cancelTimeout =
     timeout === undefined
       ? () => {}
@@ -165,6 +170,7 @@ async function tryOnce(step: Attempting, attempt: number): Promise<unknown> {
   } finally {
     cancelTimeout();
     over.abort(new Error("the attempt is over"));
+    await told; // or its result would come before it was begun
   }
 }
 

@@ -1,8 +1,9 @@
 // Stream. Owns: what a pass streams, on its way to where anybody can read it: in pieces of some size, soon after it came.
 // T1. What was streamed before something was remembered is written before that.
-// T2. What a failed attempt, or one that was cut off, has streamed is followed by a reset.
+// T2. What a step has streamed that is done again, as it failed or was cut off, is followed by a reset.
+// T3. What the run streams between its steps is streamed once, however often it is replayed: what is there already is left out.
 
-import type { Json, StepKey } from "@sentient/schema";
+import { requireWithin, type Json, type StepKey } from "@sentient/schema";
 import type { Lease, Piece } from "@sentient/state";
 import type { Tools } from "./tools.ts";
 
@@ -17,40 +18,52 @@ export interface StepStream {
   end: () => void;
 }
 
+interface Waiting {
+  piece: Piece;
+  /** The how-many-th it is of what the run streams there. */
+  nth?: number;
+  /** Whether what its step has streamed before does not count. */
+  begins?: boolean;
+}
+
 export class Stream {
   readonly #lease: Lease;
   readonly #tools: Tools;
-  #waiting: Piece[] = [];
+  #waiting: Waiting[] = [];
   /** How many there are; undefined before it was asked. */
   #count: number | undefined;
+  /** How many of each step there are, and of each attempt at it. */
+  readonly #counts = new Map<string, number>();
   #writing: Promise<void> = Promise.resolve();
   #timer: (() => void) | undefined;
 
   constructor(lease: Lease, tools: Tools) {
     this.#lease = lease;
     this.#tools = tools;
+    if (lease.token === 1) this.#count = 0; // nobody was there before
   }
 
   of(step: StepKey, attempt: number): StepStream {
-    let isBegun = false;
-    const begin = () => {
-      if (!isBegun && (attempt > 1 || this.#lease.run.attempts > 1))
-        this.#push({ step, attempt, kind: "reset" });
-      isBegun = true;
-    };
+    let begins = true;
     return {
       write: (data) => {
-        begin();
-        this.#push({ step, attempt, kind: "data", data });
+        this.#push({ piece: pieceOf(step, attempt, data), begins });
+        begins = false;
       },
       end: () => {
-        if (isBegun) this.#push({ step, attempt, kind: "end" });
+        if (!begins) this.#push({ piece: { step, attempt, kind: "end" } });
       },
     };
   }
 
-  #push(piece: Piece): void {
-    this.#waiting.push(piece);
+  /** T3. @param nth of those that the run streams at this point, from 1 on */
+  say(step: StepKey, nth: number, data: Json): void {
+    const { restores = [] } = this.#lease.run; // what was streamed before the run was put back does not count
+    this.#push({ piece: pieceOf(step, restores.length + 1, data), nth });
+  }
+
+  #push(waiting: Waiting): void {
+    this.#waiting.push(waiting);
     this.#timer ??= this.#tools.clock.after(FLUSH_MS, () => void this.flush().catch(() => {})); // who commits next is told
   }
 
@@ -67,15 +80,41 @@ export class Stream {
     const { state, notices } = this.#tools;
     const { id } = this.#lease.run;
     while (this.#waiting.length > 0) {
-      this.#count ??= await state.chunks.count(id);
-      const pieces = this.#waiting.slice(0, AT_ONCE);
-      this.#count = await state.chunks.append(this.#lease, this.#count, pieces);
-      this.#waiting.splice(0, pieces.length);
+      this.#count ??= await this.#look();
+      const taken = this.#waiting.slice(0, AT_ONCE);
+      const pieces = taken.flatMap((waiting) => this.#piecesOf(waiting));
+      if (pieces.length > 0) this.#count = await state.chunks.append(this.#lease, this.#count, pieces);
+      for (const { step, attempt, kind } of pieces) if (kind === "data") this.#add(step, attempt, 1);
+      this.#waiting.splice(0, taken.length);
       notices.streamed(id);
     }
+  }
+
+  async #look(): Promise<number> {
+    const counts = await this.#tools.state.chunks.counts(this.#lease.run.id);
+    for (const { step, attempt, count } of counts) this.#add(step, attempt, count);
+    return counts.reduce((sum, { count }) => sum + count, 0);
+  }
+
+  #add(step: string, attempt: number, count: number): void {
+    for (const key of [step, `${step} ${attempt}`])
+      this.#counts.set(key, (this.#counts.get(key) ?? 0) + count);
+  }
+
+  #piecesOf({ piece, nth, begins }: Waiting): Piece[] {
+    const { step, attempt } = piece;
+    if (nth !== undefined && nth <= (this.#counts.get(`${step} ${attempt}`) ?? 0)) return []; // T3
+    const isAgain = begins === true && this.#counts.has(step); // T2
+    return isAgain ? [{ step, attempt, kind: "reset" }, piece] : [piece];
   }
 
   close(): void {
     this.#timer?.();
   }
+}
+
+/** @throws `schema.limit` */
+function pieceOf(step: string, attempt: number, data: Json): Piece {
+  requireWithin("chunkBytes", Buffer.byteLength(JSON.stringify(data)), `a chunk of ${step}`);
+  return { step, attempt, kind: "data", data };
 }

@@ -1,9 +1,13 @@
 // Telling. Owns: what a run tells of itself, once, however often it is replayed.
 
 import type { Json, StepKey } from "@sentient/schema";
+import type { Change } from "@sentient/state";
+import { z } from "zod";
 import type { RunLog } from "./context.ts";
+import { checked } from "./errors.ts";
 import { asJson } from "./json.ts";
-import type { Pass, Place } from "./pass.ts";
+import type { Pass } from "./pass.ts";
+import type { Place } from "./place.ts";
 
 export async function emitEvent(
   pass: Pass,
@@ -12,7 +16,7 @@ export async function emitEvent(
   type: string,
   data: Json,
 ): Promise<void> {
-  if (pass.recorded(key)) return;
+  if (await pass.recall(key)) return;
   await pass.fresh(place, key);
   await pass.commit({
     steps: [{ key, name: "emit", status: "completed" }],
@@ -27,7 +31,7 @@ export async function makeCheckpoint(
   name: string,
   metadata: Json | undefined,
 ): Promise<void> {
-  if (pass.recorded(key)) return;
+  if (await pass.recall(key)) return;
   await pass.fresh(place, key);
   await pass.commit({
     steps: [{ key, name: "checkpoint", status: "completed" }],
@@ -40,25 +44,36 @@ export async function makeCheckpoint(
 
 /** Whether the run comes here for the first time, or has come here with this code. */
 export async function patchAt(pass: Pass, place: Place, key: StepKey): Promise<boolean> {
-  if (pass.recorded(key)) return true;
-  await pass.allIsRead();
-  if (pass.isReplaying) return false;
+  if (await pass.recall(key)) return true;
+  if (pass.memory.isReadingWithin(place.path)) {
+    await pass.memory.settled();
+    if (pass.memory.isReadingWithin(place.path)) return false;
+  }
   await pass.fresh(place, key);
   await pass.commit({ steps: [{ key, name: "patch", status: "completed" }] });
   return true;
 }
 
+const Progress = z.strictObject({
+  done: z.number(),
+  total: z.number().optional(),
+  note: z.string().max(1_024).optional(),
+});
+
+/** @throws `agent.bad_option` */
+export function progressOf(done: number, total?: number, note?: string): NonNullable<Change["progress"]> {
+  const { total: of, note: said } = checked(Progress, { done, total, note }, "progress");
+  return { done, ...(of === undefined ? {} : { total: of }), ...(said === undefined ? {} : { note: said }) };
+}
+
 const LEVELS = ["debug", "info", "warn", "error"] as const;
 
-export function logOf(pass: Pass): RunLog {
+export function logOf(pass: Pass, place: Place): RunLog {
   const { id, name } = pass.lease.run;
   const at = (level: (typeof LEVELS)[number]) => (message: string, data?: Json) => {
-    if (pass.isReplaying) return;
-    pass.tools.logger[level]({ run: id, name, ...(data === undefined ? {} : { data }) }, message);
-    pass.tell(`log.${level}`, {
-      message,
-      ...(data === undefined ? {} : { data: asJson(data, "what is logged") }),
-    });
+    const told = data === undefined ? {} : { data: asJson(data, "what is logged") };
+    if (pass.outbox.tell(place.path, `log.${level}`, { message, ...told }))
+      pass.tools.logger[level]({ run: id, name, ...told }, message);
   };
   return Object.freeze(Object.fromEntries(LEVELS.map((level) => [level, at(level)]))) as unknown as RunLog;
 }

@@ -8,7 +8,8 @@ import { z } from "zod";
 import type { Answer, AskOptions, WaitOptions } from "./context.ts";
 import { AgentError, checked, NonRetryable, RememberedError, saidOf } from "./errors.ts";
 import { asJson } from "./json.ts";
-import type { Pass, Place } from "./pass.ts";
+import type { Pass } from "./pass.ts";
+import type { Place } from "./place.ts";
 
 const Milliseconds = z
   .number()
@@ -17,7 +18,7 @@ const Milliseconds = z
 
 /** W1. */
 export async function sleepUntil(pass: Pass, place: Place, key: StepKey, time: number | Date): Promise<void> {
-  const before = pass.recorded(key);
+  const before = await pass.recall(key);
   const until =
     before?.status === "completed"
       ? new Date(before.result as string)
@@ -26,7 +27,7 @@ export async function sleepUntil(pass: Pass, place: Place, key: StepKey, time: n
     await pass.until(place, { for: "timer", at: key, until }, () =>
       Promise.resolve(pass.time >= until.getTime() ? true : undefined),
     );
-  pass.sawTime(until);
+  if (until > place.time.now) place.time.now = until;
 }
 
 async function begin(pass: Pass, place: Place, key: StepKey, until: Date, name: string): Promise<Date> {
@@ -59,7 +60,7 @@ export async function waitForSignal(
     `the wait for ${name}`,
   );
   const until = timeout === undefined ? undefined : await deadlineOf(pass, place, deadlineKey, timeout);
-  const before = pass.recorded(key);
+  const before = await pass.recall(key);
   if (before?.status === "failed") throw new RememberedError(before.error);
   const taken =
     before?.status === "completed"
@@ -80,7 +81,7 @@ type Taken = { data: Json } | { timedOut: true };
 
 /** W1. */
 async function deadlineOf(pass: Pass, place: Place, key: StepKey, timeout: number): Promise<Date> {
-  const before = pass.recorded(key);
+  const before = await pass.recall(key);
   if (before?.status === "completed") return new Date(before.result as string);
   return begin(pass, place, key, timeOf(pass, timeout), "deadline");
 }
@@ -95,28 +96,29 @@ async function takeSignal(
 ): Promise<Taken> {
   await pass.fresh(place, key);
   const { state } = pass.tools;
-  const look = async (): Promise<Taken | undefined> => {
-    const signal = await state.nextSignal(pass.lease, name);
-    if (signal) {
-      const taken = { data: signal.data };
-      const isTaken = await unlessGone(() =>
-        pass.commit({
+  const look = (): Promise<Taken | undefined> =>
+    pass.inTurn(async () => {
+      if (place.signal.aborted) return undefined; // the signal is for somebody else
+      const signal = await state.nextSignal(pass.lease, name);
+      if (signal) {
+        const taken = { data: signal.data };
+        await pass.commit({
           takes: [{ n: signal.n, key }],
           steps: [{ key, name: "waitFor", status: "completed", result: taken }],
-        }),
-      );
-      return isTaken ? taken : look(); // another branch was sooner
-    }
-    if (!until || pass.time < until.getTime()) return undefined;
-    await pass.commit({ steps: [{ key, name: "waitFor", status: "completed", result: { timedOut: true } }] });
-    return { timedOut: true };
-  };
+        });
+        return taken;
+      }
+      if (!until || pass.time < until.getTime()) return undefined;
+      const timedOut: Taken = { timedOut: true };
+      await pass.commit({ steps: [{ key, name: "waitFor", status: "completed", result: timedOut }] });
+      return timedOut;
+    });
   const wait = { for: "signal", at: key, name, ...(until ? { until } : {}) } as never;
   return (await look()) ?? pass.until(place, wait, look);
 }
 
 /** @returns whether it was committed; not if what it was to take is not there any more */
-async function unlessGone(commit: () => Promise<void>): Promise<boolean> {
+export async function unlessGone(commit: () => Promise<void>): Promise<boolean> {
   try {
     await commit();
     return true;
@@ -143,14 +145,16 @@ export async function askPerson(
   options: AskOptions,
 ): Promise<Answer<unknown>> {
   const settings = checked(AskSettings, options, `the question ${name}`);
-  const before = pass.recorded(key);
+  const before = await pass.recall(key);
   if (before?.status === "failed") throw new RememberedError(before.error);
   const answer =
     before?.status === "completed"
       ? (before.result as unknown as Answer<Json>)
-      : await asked(pass, place, key, name, settings);
+      : await asked(pass, place, { key, name }, settings);
   if ("expired" in answer) throw expiredError(pass, key);
-  return settings.schema ? { ...answer, value: settings.schema.parse(answer.value) } : answer;
+  const parsed = settings.schema?.safeParse(answer.value);
+  if (parsed?.success === false) throw invalidAnswerError(pass, key, parsed.error);
+  return parsed ? { ...answer, value: parsed.data } : answer;
 }
 
 type Closed = Answer<Json> | { expired: true; value: null };
@@ -158,14 +162,13 @@ type Closed = Answer<Json> | { expired: true; value: null };
 async function asked(
   pass: Pass,
   place: Place,
-  key: StepKey,
-  name: string,
+  { key, name }: { key: StepKey; name: string },
   { text = name, schema, assignee, deadline, onTimeout }: z.output<typeof AskSettings>,
 ): Promise<Closed> {
   await pass.fresh(place, key);
   const { state } = pass.tools;
   const { id } = pass.lease.run;
-  const known = await unlessMissing(() => state.questions.get(id, key));
+  const known = pass.hasAsked ? await unlessMissing(() => state.questions.get(id, key)) : undefined;
   const until = known ? known.deadline : deadline === undefined ? undefined : timeOf(pass, deadline);
   if (!known)
     await pass.commit({
@@ -173,7 +176,7 @@ async function asked(
         {
           key,
           text,
-          ...(schema ? { schema: z.toJSONSchema(schema, { io: "input" }) as Json } : {}),
+          ...(schema ? { schema: answerSchema(schema, name) } : {}),
           ...(assignee === undefined ? {} : { assignee }),
           ...(until ? { deadline: until } : {}),
           ...(onTimeout === undefined
@@ -192,8 +195,8 @@ async function asked(
     if (question.status === "answered")
       return remember({ value: question.answer, by: question.answeredBy }, false);
     if (question.status === "withdrawn") throw new NonRetryable(`the question ${key} was withdrawn`);
-    if (!until || pass.time < until.getTime()) return undefined;
     const isExpired = question.status === "expired";
+    if (!isExpired && (!until || pass.time < until.getTime())) return undefined;
     return remember(
       onTimeout === undefined ? { expired: true, value: null } : { value: asJson(onTimeout, name) },
       !isExpired,
@@ -210,6 +213,27 @@ async function unlessMissing<T>(read: () => Promise<T>): Promise<T | undefined> 
     if (error instanceof StateError && error.code === "state.not_found") return undefined;
     throw error;
   }
+}
+
+/** For whoever answers. What it cannot say, as a refinement, is checked once the answer is there. */
+function answerSchema(schema: z.ZodType, name: string): Json {
+  try {
+    return z.toJSONSchema(schema, { io: "input" }) as Json;
+  } catch (cause) {
+    throw new AgentError({
+      code: "agent.bad_option",
+      message: `the question ${name}: its schema cannot be told to whoever answers it: ${(cause as Error).message}`,
+      cause,
+    });
+  }
+}
+
+function invalidAnswerError(pass: Pass, key: string, error: z.ZodError): AgentError {
+  return new AgentError({
+    code: "agent.invalid_answer",
+    message: `the answer to the question ${key} of the run ${pass.lease.run.id} does not fit: ${saidOf(error)}`,
+    details: { question: key },
+  });
 }
 
 function expiredError(pass: Pass, key: string): AgentError {

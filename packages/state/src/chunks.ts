@@ -51,6 +51,13 @@ const ReadOptions = z.strictObject({
   limit: z.int().min(1).default(100),
 });
 
+/** How many pieces of one kind of stream there are. */
+export interface StreamCount {
+  step: string;
+  attempt: number;
+  count: number;
+}
+
 export interface ChunkOptions {
   /** Those behind this one; from the beginning if left out. */
   after?: number;
@@ -97,6 +104,11 @@ export class Chunks {
     return this.#context.db.query(countChunks(checked(RunId, run, "the id of a run")));
   }
 
+  /** The same for each of its streams. @throws `state.bad_option` */
+  async counts(run: string): Promise<StreamCount[]> {
+    return this.#context.db.query(countStreams(checked(RunId, run, "the id of a run")));
+  }
+
   /**
    * What a run has streamed, in the order it came.
    *
@@ -122,6 +134,9 @@ const insertChunks = (rows: readonly object[], guard: Statement) => surql`{
   ${guard};
   INSERT IGNORE INTO chunk ${rows} RETURN NONE
 }`;
+
+const countStreams = (run: string) =>
+  surql<StreamCount[]>`SELECT step, attempt, count() AS count FROM ${chunksOf(run)} GROUP BY step, attempt`;
 
 const countChunks = (run: string) => surql<number>`array::len((SELECT VALUE id FROM ${chunksOf(run)}))`;
 

@@ -13,7 +13,7 @@ export type { Change } from "./change.ts";
 export type { Committed } from "./commit.ts";
 export type { Attempted, Journal, Step } from "./journal.ts";
 export type { Replay, ReplayOptions } from "./replay.ts";
-export type { Chunk, ChunkOptions, Piece } from "./chunks.ts";
+export type { Chunk, ChunkOptions, Piece, StreamCount } from "./chunks.ts";
 
 // looking and going back
 export type {

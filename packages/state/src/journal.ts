@@ -26,7 +26,7 @@ export type Step = { key: string } & (
   | Without<Extract<StoredStep, { status: "failed" | "started" | "retrying" }>, "id" | "begun">
 );
 
-/** By key. */
+/** By key, in the order in which it was remembered; what a fork was told to begin with stands where its parent has it. */
 export type Journal = ReadonlyMap<string, Step>;
 
 /** Up to which of its events a run is asked about; all of it if undefined. */
@@ -49,6 +49,7 @@ export interface Part {
   counts: (n: number) => boolean;
   /** By key, which of its events told of it. */
   steps: ReadonlyMap<string, number>;
+  startedAt: Date | undefined;
 }
 
 /** @throws `state.not_found`, `state.details_removed` */
@@ -71,10 +72,12 @@ export async function readHistory(
     seen.push(read.run);
     const counts = inHistory(read.run, n);
     const own = (await db.query(queries.readSteps(read.run.id))).map(stepTable.parse);
-    const counting = own.flatMap((step) => asOf(step, counts) ?? []);
+    const counting = own
+      .flatMap((step) => asOf(step, counts) ?? [])
+      .toSorted((one, other) => one.n - other.n);
     rows.unshift(...counting);
     const steps = new Map(counting.map((step) => [step.id[2], step.n]));
-    parts.unshift({ run: read.run.id, upTo: n, counts, steps });
+    parts.unshift({ run: read.run.id, upTo: n, counts, steps, startedAt: read.run.startedAt });
     if (!read.run.forkOf) break;
     n = read.run.forkOf.n;
     read = await parentOfFork(read.run, db);

@@ -1,6 +1,8 @@
 // Replay. Owns: what whoever takes a run up again has to know of it, in one look: its steps, and its state as it was after each.
 // R1. The state after a step is what was committed with it or before, also where branches came to their steps in another order.
 // R2. A fork begins with what it was told to begin with once all is replayed that it shares with its parent.
+// R3. A step without an outcome has no state of its own: what had changed by the time it was said to have begun, whoever does it
+//     again changes again.
 
 import { patchTable, type Json, type Patch } from "@sentient/schema";
 import { readContents } from "./blobs.ts";
@@ -19,6 +21,12 @@ export interface Replay {
   first: Json;
   /** Its state once a step of the journal was replayed; undefined if that has not changed. */
   stateAfter: (key: string) => Json | undefined;
+  /** The same of one that whoever replays it does not come to: what was committed with it is nobody's state. */
+  skip: (key: string) => Json | undefined;
+  /** Steps that it shares with the run it was forked from. */
+  inherited: ReadonlySet<string>;
+  /** The run that it begins with, which is itself unless it is a fork. */
+  origin: { run: string; startedAt: Date | undefined };
 }
 
 export interface ReplayOptions {
@@ -26,7 +34,8 @@ export interface ReplayOptions {
   state?: boolean;
 }
 
-const NOTHING: Replay = { journal: new Map(), first: {}, stateAfter: () => undefined };
+const nothing = () => undefined;
+const STATELESS = { first: {}, stateAfter: nothing, skip: nothing };
 
 /** @throws `state.details_removed`, `state.damaged` */
 export async function replay(
@@ -34,8 +43,9 @@ export async function replay(
   options: ReplayOptions,
   context: Pick<Context, "db">,
 ): Promise<Replay> {
-  const { id, steps, forkOf } = lease.run;
-  if (steps === 0 && !forkOf && !options.state) return NOTHING;
+  const { id, steps, forkOf, startedAt } = lease.run;
+  if (steps === 0 && !forkOf && !options.state)
+    return { ...STATELESS, journal: new Map(), inherited: new Set(), origin: { run: id, startedAt } };
   const read = await replayOf(id, options, context);
   for (const { key, status } of read.journal.values())
     if (status === "started" || status === "retrying") lease.begun.add(key);
@@ -49,7 +59,13 @@ export async function replayOf(
   { db }: Pick<Context, "db">,
 ): Promise<Replay> {
   const { journal, parts } = await readHistory(run, undefined, db);
-  if (!state) return { ...NOTHING, journal };
+  const [origin] = parts;
+  const known = {
+    journal,
+    inherited: new Set(parts.slice(0, -1).flatMap(({ steps }) => [...steps.keys()])),
+    origin: { run: origin!.run, startedAt: origin!.startedAt },
+  };
+  if (!state) return { ...STATELESS, ...known };
   const patches = await Promise.all(parts.map(({ run, upTo }) => patchesOf(run, upTo, db)));
   const rows = patches.flat();
   const contents = await readContents(
@@ -57,7 +73,13 @@ export async function replayOf(
     rows.flatMap((row) => (row.kind === "stored" ? row.blob : [])),
   );
   const timeline = new Timeline(parts, patches, contents);
-  return { journal, first: timeline.first, stateAfter: (key) => timeline.after(key) };
+  const isOpen = (key: string) => journal.get(key)?.status === "started"; // R3
+  return {
+    ...known,
+    first: timeline.first,
+    stateAfter: (key) => (isOpen(key) ? timeline.skip(key) : timeline.after(key)),
+    skip: (key) => timeline.skip(key),
+  };
 }
 
 async function patchesOf(run: string, upTo: number | undefined, db: Context["db"]): Promise<Patch[]> {
@@ -73,6 +95,7 @@ class Timeline {
   /** For each run, how many of its steps were not replayed yet. */
   readonly #left: number[];
   #next = 0;
+  #entered = -1;
   #state: Json = EMPTY.state;
 
   constructor(parts: readonly Part[], patches: readonly Patch[][], contents: ReadonlyMap<string, string>) {
@@ -89,19 +112,30 @@ class Timeline {
   }
 
   after(key: string): Json | undefined {
+    return this.#take(key, ({ part, n }) => this.#upTo(part, n)); // R1: never back
+  }
+
+  skip(key: string): Json | undefined {
+    return this.#take(key, () => {});
+  }
+
+  #take(key: string, move: (place: { part: number; n: number }) => void): Json | undefined {
     const place = this.#places.get(key);
     if (!place || !this.#places.delete(key)) return undefined;
     const before = this.#next;
-    this.#upTo(place.part, place.n); // R1: never back
+    move(place);
     this.#left[place.part]!--;
     this.#enter();
     return this.#next === before ? undefined : structuredClone(this.#state);
   }
 
-  /** R2. */
+  /** R2. One that was told nothing goes on with what it has: what else its parent had changed by then, it changes again. */
   #enter(): void {
-    const part = this.#left.findIndex((left) => left > 0);
-    this.#upTo(part < 0 ? this.#left.length - 1 : part, 1);
+    const left = this.#left.findIndex((steps) => steps > 0);
+    const part = left < 0 ? this.#left.length - 1 : left;
+    if (part === this.#entered) return;
+    this.#entered = part;
+    if (this.#patches.some((patch) => patch.part === part && patch.n === 1)) this.#upTo(part, 1);
   }
 
   #upTo(part: number, n: number): void {
