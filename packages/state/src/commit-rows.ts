@@ -69,8 +69,6 @@ export function rowsOf(lease: HeldLease, part: Part, placed: readonly Placed[], 
   rows.push(...(change.asks ?? []).map((ask, i) => questionRow(run, ask, asked[i]!, at)));
   for (const { n: signal, key } of change.takes ?? []) statements.push(queries.takeSignal(run, signal, key));
   for (const key of change.withdraws ?? []) statements.push(queries.withdrawQuestion(run, key, at));
-  if (change.compensates !== undefined && !change.end)
-    statements.push(queries.setCompensates(run, change.compensates));
   return { rows, statements: [...blobs.keep(contents, run, at), ...statements] };
 }
 

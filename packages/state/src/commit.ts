@@ -148,9 +148,9 @@ interface Fence {
 
 function append(lease: HeldLease, part: Part, fence: Fence, { bus, time }: Tools): Promise<Placed[]> {
   const { statements = [], ...expected } = fence;
-  const { id: run, hasQuestions } = lease.run;
+  const { id: run } = lease.run;
   const { change } = part;
-  const asksFirst = change.asks !== undefined && !hasQuestions;
+  const isMarked = lease.mark(change);
   let written: Rows;
   const entry: Entry = {
     ...expected,
@@ -160,7 +160,7 @@ function append(lease: HeldLease, part: Part, fence: Fence, { bus, time }: Tools
       ...statements,
       ...written.statements,
       ...expirings(run, change, time),
-      ...(asksFirst ? [queries.setHasQuestions(run)] : []),
+      ...(isMarked ? [queries.mark(run, lease.marks)] : []), // with what commits beside it mark, so that one writes it
     ],
   };
   return bus.log.append(entry, { onKnown: "omit" });

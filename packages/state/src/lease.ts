@@ -1,8 +1,10 @@
 // Leases. Owns: what a worker knows of a run it holds.
 
 import type { Token } from "@sentient/schema";
+import type { Change } from "./change.ts";
 import type { Document } from "./document.ts";
 import { leaseLostError, StateError } from "./errors.ts";
+import type { Marks } from "./queries.ts";
 import type { RunOf } from "./run.ts";
 
 /** How long one lasts that nobody renews, unless somebody says otherwise. */
@@ -34,6 +36,8 @@ export class HeldLease implements Lease {
   steps: number;
   /** Keys of steps that were begun and have no result. */
   readonly begun = new Set<string>();
+  /** What its commits have marked the run with, also those that are on their way. */
+  readonly marks: Marks = { hasQuestions: null, compensates: null };
   /** Once it was asked for. */
   document: Promise<Document> | undefined;
   /** Changes of the state come one after the other: each is told apart from the one before. */
@@ -59,6 +63,14 @@ export class HeldLease implements Lease {
   /** How often the run was put back. */
   get era(): number {
     return this.run.restores?.length ?? 0;
+  }
+
+  /** @returns whether a change may mark the run with something new */
+  mark({ asks, compensates }: Pick<Change, "asks" | "compensates">): boolean {
+    const asksFirst = asks !== undefined && this.run.hasQuestions !== true;
+    if (asksFirst) this.marks.hasQuestions = true;
+    if (compensates !== undefined) this.marks.compensates = compensates;
+    return asksFirst || compensates !== undefined;
   }
 
   renewed(until: Date): void {

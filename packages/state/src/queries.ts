@@ -200,12 +200,23 @@ export const withdrawQuestion = (run: string, key: string, at: Date) => surql`{
 export const withdrawQuestions = (run: string, at: Date) => surql`
   UPDATE ${questionsOf(run)} SET status = "withdrawn", withdrawnAt = ${at} WHERE status = "open" RETURN NONE`;
 
-/** Read again before the row is next written, as it is under its revision. */
-export const setHasQuestions = (run: string) => surql`
-  UPDATE ${runId(run)} SET hasQuestions = true, revision += 1 RETURN NONE`;
+/** What a run is marked with while it is held. */
+export interface Marks {
+  hasQuestions: boolean | null;
+  compensates: boolean | null;
+}
 
-export const setCompensates = (run: string, compensates: boolean) => surql`
-  UPDATE ${runId(run)} SET compensates = ${compensates}, revision += 1 RETURN NONE`;
+/**
+ * Read again before the row is next written, as it is under its revision. Only what changes it writes it: the engine refuses
+ * a second UPDATE of a row in one transaction if the row stands in a unique index along with its id, and several commits of
+ * a run may share one.
+ */
+export const mark = (run: string, { hasQuestions, compensates }: Marks) => surql`
+  UPDATE ${runId(run)} SET
+    hasQuestions = ${hasQuestions} ?? hasQuestions, compensates = ${compensates} ?? compensates, revision += 1
+  WHERE (${hasQuestions} != NULL AND hasQuestions != ${hasQuestions})
+    OR (${compensates} != NULL AND compensates != ${compensates})
+  RETURN NONE`;
 
 /** @param first the position of its first event */
 export const requireToken = (run: string, token: number, first: number) => surql`{

@@ -56,7 +56,7 @@ describe("a commit", () => {
       "progress.reported",
       "owl.seen",
     ]);
-    expect(committed).toEqual({ position: 8, n: 8 });
+    expect(committed).toEqual({ position: 8, n: 8, at: expect.any(Date) as Date });
     const journal = await state.journal(id);
     expect(journal.get("a")).toMatchObject({ status: "completed", result: { x: 1 }, attempts: 1, token: 1 });
     expect(journal.get("b")).toMatchObject({ status: "failed", error: failure });
@@ -554,4 +554,24 @@ test("what a run takes, gives and remembers is in no event, nor in an error", as
     for (let each = error as Error | undefined; each; each = each.cause as Error | undefined)
       expect(`${each.message} ${JSON.stringify(each)}`).not.toContain(secret);
   expect(JSON.stringify([await state.load(id), ...(await state.journal(lease.run.id))])).toContain(secret);
+});
+
+test("a run is marked as one that asks and one that compensates by one commit, and by several side by side", async () => {
+  const { state } = await freshState();
+  const both = await running(state);
+  await state.commit(both, { asks: [{ key: "q", text: "?" }], compensates: true });
+  expect(await state.load(both.run.id)).toMatchObject({ hasQuestions: true, compensates: true });
+  await state.commit(both, { compensates: false });
+  expect(await state.load(both.run.id)).toMatchObject({ hasQuestions: true, compensates: false });
+
+  const lease = await running(state);
+  await Promise.all([
+    state.commit(lease, { steps: [done("a")], compensates: true }),
+    state.commit(lease, { asks: [{ key: "q", text: "?" }] }),
+    state.commit(lease, { steps: [done("b")], compensates: true }),
+    state.commit(lease, { asks: [{ key: "r", text: "?" }] }),
+  ]);
+  expect(await state.load(lease.run.id)).toMatchObject({ hasQuestions: true, compensates: true });
+  await state.commit(lease, { end: { wait: [{ for: "question", at: "q" }] } });
+  expect(await state.load(lease.run.id)).toMatchObject({ status: "waiting", steps: 2 });
 });
