@@ -185,14 +185,18 @@ export class RunHandle<Output = unknown> {
   /**
    * Both, as they come.
    *
+   * @param options `after` a position, and `afterChunk` a piece: where whoever goes on with it was
    * @example for await (const item of handle.stream()) if (item.type === "chunk") write(item.chunk);
    */
-  async *stream(options: { signal?: AbortSignal } = {}): AsyncGenerator<StreamItem, void, undefined> {
+  async *stream(
+    options: { after?: number; afterChunk?: number; signal?: AbortSignal } = {},
+  ): AsyncGenerator<StreamItem, void, undefined> {
     const stop = new AbortController();
     const signal = options.signal ? AbortSignal.any([options.signal, stop.signal]) : stop.signal;
+    const { after = 0, afterChunk = 0 } = options;
     const sources = [
-      mapped(this.events({ signal }), (event): StreamItem => ({ type: "event", event })),
-      mapped(this.chunks({ signal }), (chunk): StreamItem => ({ type: "chunk", chunk })),
+      mapped(this.events({ after, signal }), (event): StreamItem => ({ type: "event", event })),
+      mapped(this.chunks({ after: afterChunk, signal }), (chunk): StreamItem => ({ type: "chunk", chunk })),
     ];
     try {
       const next = new Map(
