@@ -1,6 +1,14 @@
 // what is defined
 export { defineAgent, defineWorkflow } from "./define.ts";
-export type { DefineOptions, Definition, InputOf, OnCancel, OutputOf } from "./define.ts";
+export type {
+  DefineOptions,
+  Definition,
+  Given,
+  InputOf,
+  OnCancel,
+  OutputOf,
+  SignalSchemas,
+} from "./define.ts";
 export type {
   Answer,
   AskOptions,
@@ -8,6 +16,7 @@ export type {
   CallOptions,
   Child,
   Context,
+  Remembered,
   RunInfo,
   RunLog,
   StepContext,
@@ -25,6 +34,11 @@ export type { Worker, WorkerOptions } from "./worker.ts";
 export type { AgentsFace } from "./agents.ts";
 export type { CronOptions, SchedulesFace } from "./schedules.ts";
 export type { Logger } from "./tools.ts";
+
+// before new code meets old runs
+export { replayCheck } from "./replay-check.ts";
+export type { CheckedRun, Recorded, RecordedRun, ReplayCheck } from "./replay-check.ts";
+export type { Divergence } from "./rehearsal.ts";
 
 // when it goes wrong
 export { AgentError, NonRetryable, RememberedError } from "./errors.ts";

@@ -13,6 +13,7 @@ export class Registry {
   /** @throws `agent.bad_option` for two of one name and version */
   constructor(definitions: readonly Definition[]) {
     for (const definition of definitions) {
+      if (!isDefinition(definition)) throw notDefinedError(definition);
       const { name, version, compatible } = definition;
       const others = this.#byName.get(name) ?? [];
       const taken = others.flatMap((other) => [other.version, ...other.compatible]);
@@ -47,11 +48,16 @@ export class Registry {
     return this.#byName.get(name)?.at(-1);
   }
 
-  /** @throws `agent.unknown` */
-  require(name: string, version: string): Definition {
-    const found = this.#byName
+  /** Who goes on with the runs of a version. */
+  serving(name: string, version: string): Definition | undefined {
+    return this.#byName
       .get(name)
       ?.find((each) => each.version === version || each.compatible.includes(version));
+  }
+
+  /** @throws `agent.unknown` */
+  require(name: string, version: string): Definition {
+    const found = this.serving(name, version);
     if (found) return found;
     throw new AgentError({
       code: "agent.unknown",
@@ -82,6 +88,17 @@ export class Registry {
       if (concurrency !== undefined) await state.limits.set(`agent:${name}`, { concurrency });
     }
   }
+}
+
+function isDefinition({ kind, run }: Partial<Definition>): boolean {
+  return (kind === "task" || kind === "workflow") && typeof run === "function";
+}
+
+function notDefinedError({ name }: Partial<Definition>): AgentError {
+  return new AgentError({
+    code: "agent.bad_option",
+    message: `${JSON.stringify(name ?? "what has no name")} is no agent and no workflow; make it with defineAgent or defineWorkflow`,
+  });
 }
 
 /** For people and models; what has no JSON Schema is anything. */

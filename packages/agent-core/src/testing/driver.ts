@@ -57,8 +57,10 @@ export class Driver {
         const { state } = this.#alive;
         const seen = await state.load(run);
         if ("endedAt" in seen || seen.status === "parked") return seen;
-        if (moves >= this.#options.mostMoves) throw await stuckError(state, seen, moves);
         if (await this.#work()) return undefined;
+        if (moves >= this.#options.mostMoves) throw await stuckError(state, seen, moves);
+        const { revision } = await state.load(run);
+        if (revision !== seen.revision) return undefined; // it was parked rather than claimed
         if (!(await this.#move(Infinity))) throw await stuckError(state, seen);
         moves++;
         return undefined;
