@@ -11,7 +11,7 @@ import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
 import { sleep, systemClock } from "@sentient/db-pool";
 import type { EventBus } from "@sentient/event-bus";
-import type { Lease } from "@sentient/state";
+import type { Lease, StartOptions } from "@sentient/state";
 import { z } from "zod";
 import { Bell } from "./bell.ts";
 import type { Definition } from "./define.ts";
@@ -96,6 +96,10 @@ export class Worker implements AsyncDisposable {
   /** How many runs it advances. */
   get running(): number {
     return this.#held.size;
+  }
+
+  get #queues(): readonly string[] {
+    return this.#options.queues ?? this.#registry.queues;
   }
 
   get #room(): number {
@@ -185,9 +189,15 @@ export class Worker implements AsyncDisposable {
   // what is started here and has no need to wait in a queue
 
   /** A slot for a run that is about to be started here, if there is nothing that would have to go before it. */
-  reserve({ concurrency }: Definition): { worker: string; lease: number } | undefined {
+  reserve(
+    { concurrency }: Definition,
+    { queue = "default", capabilities = [] }: Pick<StartOptions, "queue" | "capabilities">,
+  ): { worker: string; lease: number } | undefined {
     const isFree = this.#loops && !this.#stopping.signal.aborted && !this.#mayBeMore && this.#room > 0;
-    if (!isFree || concurrency !== undefined) return undefined;
+    const { capabilities: able } = this.#options;
+    const wouldClaim =
+      this.#queues.includes(queue) && (!able || capabilities.every((each) => able.includes(each)));
+    if (!isFree || !wouldClaim || concurrency !== undefined) return undefined;
     this.#reserved++;
     this.#starting++;
     return { worker: this.id, lease: this.#options.lease };
@@ -230,6 +240,7 @@ export class Worker implements AsyncDisposable {
   /** V1. Where little is to be had, half of the slots are left to what is started here meanwhile. */
   async #claim(): Promise<number> {
     const room = this.#mayBeMore ? this.#room : Math.ceil(this.#room / 2);
+    if (room <= 0) this.#mayBeMore = true; // nobody knows what came meanwhile
     if (room <= 0 || this.#stopping.signal.aborted) return 0;
     const { lease, capabilities } = this.#options;
     const max = Math.min(room, MOST_CLAIMED);
@@ -239,7 +250,7 @@ export class Worker implements AsyncDisposable {
       leases = await this.#tools.state.claim({
         worker: this.id,
         serves: this.#registry.serves,
-        queues: this.#options.queues ?? this.#registry.queues,
+        queues: this.#queues,
         ...(capabilities ? { capabilities } : {}),
         max,
         lease,
@@ -283,7 +294,7 @@ export class Worker implements AsyncDisposable {
       host: hostname(),
       pid: process.pid,
       release: RELEASE,
-      queues: [...(this.#options.queues ?? this.#registry.queues)],
+      queues: [...this.#queues],
       serves: this.#registry.labels,
       ...(capabilities ? { capabilities: [...capabilities] } : {}),
       slots,
