@@ -1,0 +1,51 @@
+#!/usr/bin/env node
+// The server as a process. Owns: its configuration, its log, and how it ends.
+// Exit status: 0 after SIGTERM or SIGINT, 1 if it could not start or stop, 2 if its configuration is wrong.
+
+import { createSentient } from "@sentient/agent-core";
+import { optionsFromEnv, SentientError } from "@sentient/db-pool";
+import { configFromEnv } from "./config.ts";
+import { ensureFirstToken } from "./first-token.ts";
+import { createLogger } from "./log.ts";
+import { serveApi } from "./server.ts";
+
+async function main(): Promise<void> {
+  const { serve, tokenFile, logLevel } = configFromEnv();
+  const logger = createLogger(logLevel);
+  const sentient = await createSentient({ ...optionsFromEnv(), worker: false });
+  try {
+    if (serve.auth === false) logger.warn({}, "everybody may do everything: SENTIENT_API_INSECURE is on");
+    else if (await ensureFirstToken(sentient, tokenFile))
+      logger.info({ file: tokenFile }, "made a first token, for everything");
+    const api = await serveApi(sentient, { ...serve, logger });
+    logger.info({ url: api.url, reference: `${api.url}/reference` }, "listening");
+    const signal = await asked();
+    logger.info({ signal }, "stopping");
+    await api.close();
+  } finally {
+    await sentient.close();
+  }
+  logger.info({}, "stopped");
+}
+
+/** The first signal stops it in order, the second at once. */
+function asked(): Promise<string> {
+  const { promise, resolve } = Promise.withResolvers<string>();
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    process.once(signal, () => {
+      process.once(signal, () => process.exit(1));
+      resolve(signal);
+    });
+  }
+  return promise;
+}
+
+try {
+  await main();
+} catch (error) {
+  const isWrong = error instanceof SentientError && /\.bad_(?:config|option|url)$/.test(error.code);
+  process.stderr.write(
+    `sentient-api: ${error instanceof SentientError ? error.message : String((error as Error).stack)}\n`,
+  );
+  process.exitCode = isWrong ? 2 : 1;
+}
