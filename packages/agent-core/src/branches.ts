@@ -165,7 +165,7 @@ function firstOf({ pass }: Fork, opened: readonly Opened<unknown>[]): Promise<De
 
 /** B2. What was decided, in its turn. */
 async function decidedBefore({ pass, place, key }: Fork): Promise<Step | undefined> {
-  return pass.memory.has(key) ? pass.perform(place, () => pass.recall(key)) : undefined;
+  return pass.memory.has(key) ? pass.perform(place, () => pass.memory.recall(key)) : undefined;
 }
 
 type Outcome = { name: string } & (
@@ -192,13 +192,13 @@ async function cleanUp({ pass, key }: Fork, winner?: string): Promise<void> {
   const isLost = (at: string | undefined) =>
     at !== undefined && isWithin(at, key) && !(winner !== undefined && at.startsWith(`${key}.${winner}/`));
   while (pass.hasAsked && !(await withdraw(pass, isLost)));
-  await cancelChildren(pass.tools.state, id, isLost, "another branch has decided");
+  await pass.consult(() => cancelChildren(pass.tools.state, id, isLost, "another branch has decided"));
 }
 
 /** @returns false if somebody has answered one of them meanwhile */
 async function withdraw(pass: Pass, isLost: (key: string) => boolean): Promise<boolean> {
   const page = { run: pass.lease.run.id, status: "open", limit: 1_000 } as const;
-  const { questions } = await pass.tools.state.questions.list(page);
+  const { questions } = await pass.consult(() => pass.tools.state.questions.list(page));
   const withdraws = questions.map((question) => question.key).filter(isLost);
   return withdraws.length === 0 || unlessGone(() => pass.commit({ withdraws }));
 }

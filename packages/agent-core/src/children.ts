@@ -8,7 +8,7 @@ import type { Definition } from "./define.ts";
 import { checked, RememberedError } from "./errors.ts";
 import type { Pass } from "./pass.ts";
 import type { Place } from "./place.ts";
-import { startOptionsOf } from "./starting.ts";
+import { startOptionsOf, startOptionsOfName } from "./starting.ts";
 
 /** Of runs that go on where their parent is cancelled. */
 export const LEFT = "left-on-cancel";
@@ -31,7 +31,7 @@ export interface Called {
 /** Starts a run, unless it has done so, and answers with what it gives. */
 export async function callRun(pass: Pass, place: Place, called: Called): Promise<Json> {
   const { key, what } = called;
-  const before = await pass.recall(key);
+  const before = await pass.memory.recall(key);
   if (before?.status === "completed") return before.result;
   if (before?.status === "failed") throw new RememberedError(before.error);
   await pass.fresh(place, key);
@@ -48,7 +48,7 @@ export interface Awaited {
 
 /** The same for one that was started before. */
 export async function resultOf(pass: Pass, place: Place, key: StepKey, child: string): Promise<Json> {
-  const before = await pass.recall(key);
+  const before = await pass.memory.recall(key);
   if (before?.status === "completed") return before.result;
   if (before?.status === "failed") throw new RememberedError(before.error);
   await pass.fresh(place, key);
@@ -57,7 +57,7 @@ export async function resultOf(pass: Pass, place: Place, key: StepKey, child: st
 
 async function awaitRun(pass: Pass, place: Place, { key, name, child }: Awaited): Promise<Json> {
   const look = async (): Promise<{ output: Json } | { error: RememberedError } | undefined> => {
-    const run = await pass.tools.state.load(child);
+    const run = await pass.consult(() => pass.tools.state.load(child));
     if (run.status === "completed") {
       await pass.commit({ steps: [{ key, name, status: "completed", result: run.output }] });
       return { output: run.output };
@@ -82,7 +82,7 @@ function failureOf(run: Extract<Run, { status: "failed" | "cancelled" }>) {
 /** Starts a run and answers with its id. */
 export async function spawnRun(pass: Pass, place: Place, called: Called): Promise<string> {
   const { key } = called;
-  const before = await pass.recall(key);
+  const before = await pass.memory.recall(key);
   if (before?.status === "completed") return before.result as string;
   if (before?.status === "failed") throw new RememberedError(before.error);
   await pass.fresh(place, key);
@@ -96,16 +96,21 @@ async function startChild(pass: Pass, { key, what, input, options }: Called): Pr
   const { onCancel, name: _, tags = [], ...rest } = checked(Options, options, `the call of ${nameOf(what)}`);
   const definition = typeof what === "string" ? tools.find(what) : what;
   const { id: parent, correlation, priority } = lease.run;
-  const { run } = await tools.state.start({
-    ...startOptionsOf(definition ?? what, input, pass.time),
-    priority,
-    ...(correlation === undefined ? {} : { correlation }),
-    ...rest,
-    tags: [...tags, ...(onCancel === "leave" ? [LEFT] : [])],
-    key: keyOf(parent, key),
-    parent,
-    parentStep: key,
-    lease,
+  const { run } = await pass.consult(async () => {
+    const wanted = definition
+      ? startOptionsOf(definition, input, pass.time)
+      : await startOptionsOfName(nameOf(what), input, tools.state);
+    return tools.state.start({
+      ...wanted,
+      priority,
+      ...(correlation === undefined ? {} : { correlation }),
+      ...rest,
+      tags: [...tags, ...(onCancel === "leave" ? [LEFT] : [])],
+      key: keyOf(parent, key),
+      parent,
+      parentStep: key,
+      lease,
+    });
   });
   tools.notices.ready();
   return run.id;

@@ -2,7 +2,7 @@
 
 import type { Json } from "@sentient/schema";
 import type { z } from "zod";
-import type { Definition, InputOf, OnCancel, OutputOf } from "./define.ts";
+import type { Definition, Given, OnCancel, OutputOf, SignalSchemas } from "./define.ts";
 import type { RetryPolicy } from "./retry.ts";
 
 export interface StepOptions {
@@ -51,10 +51,7 @@ export interface AskOptions<T extends z.ZodType = z.ZodType> {
 }
 
 /** An answer to a question, and whose it was; nobody's if its deadline has passed. */
-export interface Answer<T> {
-  value: T;
-  by?: string;
-}
+export type Answer<T> = { value: T; by?: string }; // no interface, as those are no JSON to the compiler
 
 export interface CallOptions {
   /** Another step of the same name counts apart. */
@@ -74,7 +71,12 @@ export interface Child<Output> {
 }
 
 /** A part of a run that goes on beside others: its steps are its own, in whatever order they come. */
-export type Branch<T, State = never> = (ctx: Context<State>) => Promise<T>;
+export type Branch<T, State = never, Signals extends SignalSchemas = SignalSchemas> = (
+  ctx: Context<State, Signals>,
+) => Promise<T>;
+
+/** What is remembered of a value: JSON, in which nothing is null. */
+export type Remembered<T> = T extends undefined | void ? null : T;
 
 /** Tells of what happens: once, however often the run is replayed. */
 export interface RunLog {
@@ -97,11 +99,11 @@ export interface RunInfo {
 }
 
 /**
- * What a handler sees of its run. What it does through it is remembered, and what it does besides is done again whenever the
+ * What a handler sees of its run. What it begins it has to wait for: what still goes on when it ends is cut off. What it does through it is remembered, and what it does besides is done again whenever the
  * run is taken up: keep that free of effects, of time and of chance. A promise that the run has to wait for does not settle
  * where the process lets go of the run; the handler is then called again, elsewhere or later.
  */
-export interface Context<State = unknown> {
+export interface Context<State = unknown, Signals extends SignalSchemas = SignalSchemas> {
   readonly run: RunInfo;
   /** The run and the branch: the same at every replay, in every process. */
   readonly key: string;
@@ -112,16 +114,26 @@ export interface Context<State = unknown> {
   readonly log: RunLog;
 
   /** Does something once, as far as can be: its result is remembered, and is the answer ever after. It is JSON. */
-  step<T>(name: string, work: (step: StepContext) => T | Promise<T>, options?: StepOptions): Promise<T>;
+  step<T>(
+    name: string,
+    work: (step: StepContext) => T | Promise<T>,
+    options?: StepOptions,
+  ): Promise<Remembered<T>>;
   /** Goes on after so many milliseconds, or at a time. A long sleep holds no worker. */
   sleep(until: number | Date): Promise<void>;
   /** Waits for a signal, or takes one that came before: the oldest of its name. */
   waitFor<T extends z.ZodType>(
     signal: string,
-    options: WaitOptions<T> & { timeout: number; schema: T },
+    options: { schema: T; timeout: number },
   ): Promise<z.output<T> | undefined>;
-  waitFor<T extends z.ZodType>(signal: string, options: WaitOptions<T> & { schema: T }): Promise<z.output<T>>;
-  waitFor(signal: string, options?: WaitOptions): Promise<Json | undefined>;
+  waitFor<T extends z.ZodType>(signal: string, options: { schema: T }): Promise<z.output<T>>;
+  waitFor<N extends keyof Signals & string>(
+    signal: N,
+    options: { timeout: number },
+  ): Promise<z.output<Signals[N]> | undefined>;
+  waitFor<N extends keyof Signals & string>(signal: N): Promise<z.output<Signals[N]>>;
+  waitFor(signal: string, options: { timeout: number }): Promise<Json | undefined>;
+  waitFor(signal: string, options?: WaitOptions): Promise<Json>;
   /** Asks a person, and waits for the answer. */
   ask<T extends z.ZodType>(
     name: string,
@@ -129,25 +141,25 @@ export interface Context<State = unknown> {
   ): Promise<Answer<z.output<T>>>;
   ask(name: string, options?: AskOptions): Promise<Answer<Json>>;
   /** Has another agent or workflow do something, as a run of its own, and waits for what it gives. */
-  call<D extends Definition>(what: D, input: InputOf<D>, options?: CallOptions): Promise<OutputOf<D>>;
+  call<D extends Definition>(what: D, ...given: Given<D, CallOptions>): Promise<OutputOf<D>>;
   call(what: string, input?: Json, options?: CallOptions): Promise<Json>;
   /** The same without waiting. */
-  spawn<D extends Definition>(what: D, input: InputOf<D>, options?: CallOptions): Promise<Child<OutputOf<D>>>;
+  spawn<D extends Definition>(what: D, ...given: Given<D, CallOptions>): Promise<Child<OutputOf<D>>>;
   spawn(what: string, input?: Json, options?: CallOptions): Promise<Child<Json>>;
 
   /** Branches beside each other; all of their answers. The first that fails ends the others. */
-  all<T extends Record<string, Branch<unknown, State>>>(
+  all<T extends Record<string, Branch<unknown, State, Signals>>>(
     branches: T,
   ): Promise<{ [K in keyof T]: Awaited<ReturnType<T[K]>> }>;
-  all<T>(branches: readonly Branch<T, State>[]): Promise<T[]>;
+  all<T>(branches: readonly Branch<T, State, Signals>[]): Promise<T[]>;
   /** Branches beside each other; the first that answers or fails, and which it was. The others are ended. */
-  race<T extends Record<string, Branch<unknown, State>>>(
+  race<T extends Record<string, Branch<unknown, State, Signals>>>(
     branches: T,
-  ): Promise<{ [K in keyof T]: { winner: K; value: Awaited<ReturnType<T[K]>> } }[keyof T]>;
+  ): Promise<{ [K in keyof T]: { winner: K; value: Remembered<Awaited<ReturnType<T[K]>>> } }[keyof T]>;
   /** A branch for each item, so many of them at once: 10 if left out. */
   map<Item, T>(
     items: readonly Item[],
-    each: (ctx: Context<State>, item: Item, index: number) => Promise<T>,
+    each: (ctx: Context<State, Signals>, item: Item, index: number) => Promise<T>,
     options?: { concurrency?: number; name?: string },
   ): Promise<T[]>;
 
@@ -159,7 +171,10 @@ export interface Context<State = unknown> {
   checkpoint(name: string, metadata?: Json): Promise<void>;
   /** Streams a piece of JSON. */
   chunk(data: Json): void;
-  /** What is to undo what was done, should the run fail or be cancelled: as a step, the last one first. */
+  /**
+   * What is to undo what is done, should the run fail or be cancelled: as a step, the last one first. Say it before what it
+   * undoes, as that may be done and not remembered: it has to put up with what was not done.
+   */
   compensate(name: string, undo: (step: StepContext) => unknown, options?: StepOptions): void;
 
   /** The time, as of what the run last remembered: the same at every replay. */

@@ -4,21 +4,30 @@ import { hashOf, Name, Version, type Json } from "@sentient/schema";
 import { z } from "zod";
 import type { Context } from "./context.ts";
 import { AgentError, saidOf } from "./errors.ts";
+import { asJson } from "./json.ts";
 import { RetryPolicy, type CheckedPolicy } from "./retry.ts";
 
 /** What may be a boundary: any zod schema of JSON. */
 type Schema = z.ZodType;
-type Given<S> = S extends z.ZodType ? z.input<S> : Json | undefined;
+type Accepted<S> = S extends z.ZodType ? z.input<S> : Json | undefined;
 type Taken<S> = S extends z.ZodType ? z.output<S> : Json;
 type StateOf<S> = S extends z.ZodType ? z.output<S> : undefined;
 
+/** None that are checked. */
+// oxlint-disable-next-line typescript/no-generated-empty-object-type -- there is no name, which is what is meant
+export type NoSignals = Record<never, never>;
+
 /** What becomes of the runs it has started when a run is cancelled. */
 export type OnCancel = "cancel" | "leave";
+
+/** What signals have to say, by name. */
+export type SignalSchemas = Readonly<Record<string, Schema>>;
 
 export interface DefineOptions<
   I extends Schema | undefined,
   O extends Schema | undefined,
   S extends Schema | undefined,
+  G extends SignalSchemas = NoSignals,
 > {
   /** Letters, digits and . _ : -, at most 128. */
   name: string;
@@ -37,7 +46,7 @@ export interface DefineOptions<
   /** What a run remembers of its own, at `ctx.state`. `{}` must fit it: give its fields defaults. */
   state?: S;
   /** Signals it hears, by name: others are not checked. */
-  signals?: Readonly<Record<string, Schema>>;
+  signals?: G;
   /** For steps that do not say it themselves. */
   retry?: RetryPolicy;
   /** Runs of it at once, in all processes. */
@@ -46,7 +55,7 @@ export interface DefineOptions<
   timeout?: number;
   /** Names of keys whose values an export leaves out. */
   secrets?: readonly string[];
-  run: (ctx: Context<StateOf<S>>, input: Taken<I>) => Promise<O extends z.ZodType ? z.input<O> : unknown>;
+  run: (ctx: Context<StateOf<S>, G>, input: Taken<I>) => Promise<O extends z.ZodType ? z.input<O> : unknown>;
 }
 
 /** An agent or a workflow in code. Made by `defineAgent` and `defineWorkflow`. */
@@ -66,7 +75,7 @@ export interface Definition<Input = unknown, Output = unknown> {
     input: Schema | undefined;
     output: Schema | undefined;
     state: Schema | undefined;
-    signals: Readonly<Record<string, Schema>>;
+    signals: SignalSchemas;
   }>;
   /** @internal */
   readonly run: (ctx: never, input: never) => Promise<unknown>;
@@ -76,6 +85,11 @@ export interface Definition<Input = unknown, Output = unknown> {
 
 /** What a definition takes from who starts it. */
 export type InputOf<D> = D extends Definition<infer Input, infer _> ? Input : never;
+/** How to say it: what takes nothing need not be given anything. */
+export type Given<D, Options> =
+  undefined extends InputOf<D>
+    ? [input?: InputOf<D>, options?: Options]
+    : [input: InputOf<D>, options?: Options];
 /** What it gives. */
 export type OutputOf<D> = D extends Definition<infer _, infer Output> ? Output : never;
 
@@ -111,7 +125,8 @@ export function defineAgent<
   I extends Schema | undefined = undefined,
   O extends Schema | undefined = undefined,
   S extends Schema | undefined = undefined,
->(options: DefineOptions<I, O, S>): Definition<Given<I>, Taken<O>> {
+  G extends SignalSchemas = NoSignals,
+>(options: DefineOptions<I, O, S, G>): Definition<Accepted<I>, Taken<O>> {
   return define("task", options);
 }
 
@@ -125,7 +140,8 @@ export function defineWorkflow<
   I extends Schema | undefined = undefined,
   O extends Schema | undefined = undefined,
   S extends Schema | undefined = undefined,
->(options: DefineOptions<I, O, S>): Definition<Given<I>, Taken<O>> {
+  G extends SignalSchemas = NoSignals,
+>(options: DefineOptions<I, O, S, G>): Definition<Accepted<I>, Taken<O>> {
   return define("workflow", options);
 }
 
@@ -133,20 +149,38 @@ function define(kind: Definition["kind"], options: object): Definition<never, ne
   const parsed = Options.safeParse(options);
   if (!parsed.success) throw badDefinition((options as { name?: unknown }).name, saidOf(parsed.error));
   const { input, output, state, signals, version, ...rest } = parsed.data;
-  if (state && !state.safeParse({}).success)
-    throw badDefinition(
-      rest.name,
-      "its state does not begin with {}: give the fields of its schema defaults",
-    );
-  return Object.freeze({
+  if (state) requireBeginning(rest.name, state);
+  const { description, concurrency, timeout } = rest;
+  return frozen({
     ...rest,
     kind,
     version: version === "hash" ? `h-${hashOf(rest.run.toString()).slice(0, 12)}` : version,
-    description: rest.description,
-    concurrency: rest.concurrency,
-    timeout: rest.timeout,
-    schemas: Object.freeze({ input, output, state, signals }),
+    description,
+    concurrency,
+    timeout,
+    schemas: Object.freeze({ input, output, state, signals: Object.freeze(signals) }),
   }) as Definition<never, never>;
+}
+
+/** @throws `agent.bad_definition` unless a run can begin with `{}`, and what the schema makes of that can be kept */
+function requireBeginning(name: string, state: Schema): void {
+  const first = state.safeParse({});
+  if (!first.success)
+    throw badDefinition(name, "its state does not begin with {}: give the fields of its schema defaults");
+  try {
+    asJson(first.data, "what its state begins with");
+  } catch (error) {
+    throw badDefinition(name, (error as Error).message);
+  }
+}
+
+/** With what lies in it but for its schemas, which are whoever's they are. */
+function frozen<T extends { compatible: unknown; capabilities: unknown; secrets: unknown; retry: unknown }>(
+  definition: T,
+): Readonly<T> {
+  const { compatible, capabilities, secrets, retry } = definition;
+  for (const part of [compatible, capabilities, secrets, retry]) Object.freeze(part);
+  return Object.freeze(definition);
 }
 
 function badDefinition(name: unknown, why: string): AgentError {

@@ -1,5 +1,5 @@
 import { SentientError } from "@sentient/db-pool";
-import type { Failure } from "@sentient/schema";
+import { SchemaError, type Failure } from "@sentient/schema";
 import { StateError } from "@sentient/state";
 import type { z } from "zod";
 
@@ -114,6 +114,15 @@ export function isOfWhatIsCommitted(error: unknown): boolean {
       ["state.bad_change", "state.checkpoint_exists", "state.not_open", "state.nothing_to_wait_for"].includes(
         error.code,
       ))
+  );
+}
+
+/** Whether it is about what was asked for, rather than about whether the database answers, or whose the run is. */
+export function isOfWhatIsAsked(error: unknown): boolean {
+  return (
+    error instanceof AgentError ||
+    error instanceof SchemaError ||
+    (error instanceof StateError && !["state.lease_lost", "state.busy"].includes(error.code))
   );
 }
 

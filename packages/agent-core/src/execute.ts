@@ -113,7 +113,7 @@ export class Execution {
     const ended = await Promise.race([this.#call(pass, place), cancelledFor(pass, CANCEL_MS)]);
     over.abort(new Error(`${definition.name} has come to its end`)); // and what it has not waited for with it
     const goesOther =
-      !pass.isCancelled && ((await pass.hasUnread()) || ("output" in ended && memory.isUndoing));
+      !pass.isCancelled && ((await memory.hasUnread()) || ("output" in ended && memory.isUndoing));
     if (goesOther) return { isOther: true };
     if ("output" in ended || this.#undoes.length === 0) return ended;
     const undone = await this.#undo(pass, place);
@@ -192,8 +192,10 @@ export class Execution {
 
   /** @returns whether it waits; else something is there already */
   async #wait(pass: Pass): Promise<boolean> {
+    const { waits, markers } = pass.activity.waits;
+    const steps = markers.filter(({ key }) => !pass.memory.isBegun(key));
     try {
-      await pass.wait();
+      await pass.commit({ ...(steps.length > 0 ? { steps } : {}), end: { wait: waits } });
       return true;
     } catch (error) {
       if (!(error instanceof StateError) || error.code !== "state.nothing_to_wait_for") throw error;

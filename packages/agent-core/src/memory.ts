@@ -149,6 +149,12 @@ export class Memory {
     for (const other of this.#unread) if (isWithin(other, key)) this.#read(other);
   }
 
+  /** Whether the handler, which has ended, has left out something. */
+  async hasUnread(): Promise<boolean> {
+    if (this.isReading) await this.settled();
+    return this.isReading;
+  }
+
   /** Resolves once nobody asks any more, or whoever does has to do something else before. */
   async settled(): Promise<void> {
     do await turn();

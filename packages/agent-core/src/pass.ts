@@ -12,12 +12,13 @@
 
 import { AsyncLocalStorage } from "node:async_hooks";
 import { systemClock } from "@sentient/db-pool";
-import { limits, type StepKey } from "@sentient/schema";
-import type { Change, Lease, Replay, Step, Wait } from "@sentient/state";
+import { limits } from "@sentient/schema";
+import type { Change, Lease, Replay, Wait } from "@sentient/state";
 import { Activity } from "./activity.ts";
 import type { Definition } from "./define.ts";
 import {
   cancelledError,
+  isOfWhatIsAsked,
   isOfWhatIsCommitted,
   nestedError,
   tooManyWaitsError,
@@ -26,16 +27,13 @@ import {
 import { Memory } from "./memory.ts";
 import { Outbox, type Told } from "./outbox.ts";
 import { parkMismatch, parkTooLong } from "./parking.ts";
-import type { Place } from "./place.ts";
+import type { Halt, Place } from "./place.ts";
 import { Stream } from "./stream.ts";
 import type { Tools } from "./tools.ts";
 import { MOST_WAITS, type Marker, type Waiting } from "./waiting.ts";
 
 /** How long what is told may wait for something to be committed with, in milliseconds. */
 const TELL_MS = 200;
-
-/** Why a pass goes no further, unless its handler ends. */
-export type Halt = "pause" | "release" | "lost" | "parked";
 
 const never = new Promise<never>(() => {});
 
@@ -211,18 +209,7 @@ export class Pass {
     else if (!isOver()) await parkMismatch(this, key);
   }
 
-  /** Whether the run remembers something that its handler, which has ended, has not asked for. */
-  async hasUnread(): Promise<boolean> {
-    if (this.memory.isReading) await this.memory.settled();
-    return this.memory.isReading;
-  }
-
   // remembering
-
-  /** What is remembered under a key. */
-  recall(key: StepKey): Promise<Step | undefined> {
-    return this.memory.recall(key);
-  }
 
   /** The time at a place once something was done there. */
   passTime({ time }: Place, key: string): void {
@@ -250,10 +237,24 @@ export class Pass {
     } catch (error) {
       if (told) this.outbox.putBack(told);
       if (isOfWhatIsCommitted(error)) throw error;
-      if (this.#halt !== "lost") this.problem = error;
-      this.halt("lost");
-      await never;
+      await this.#lose(error);
     }
+  }
+
+  /** Asks the floor below. What is wrong with that is none of the handler's doing: the pass is over then, as well. */
+  async consult<T>(ask: () => Promise<T>): Promise<T> {
+    try {
+      return await ask();
+    } catch (error) {
+      if (isOfWhatIsAsked(error)) throw error;
+      return this.#lose(error);
+    }
+  }
+
+  #lose(problem: unknown): Promise<never> {
+    if (this.#halt !== "lost") this.problem = problem;
+    this.halt("lost");
+    return never;
   }
 
   #tellSoon(): void {
@@ -294,12 +295,5 @@ export class Pass {
       this.activity.resume();
       place.signal.removeEventListener("abort", leave);
     }
-  }
-
-  /** Lets go of the run until one of the things comes that it waits for. */
-  async wait(): Promise<void> {
-    const { waits, markers } = this.activity.waits;
-    const steps = markers.filter(({ key }) => !this.memory.isBegun(key));
-    await this.commit({ ...(steps.length > 0 ? { steps } : {}), end: { wait: waits } });
   }
 }

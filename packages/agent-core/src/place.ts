@@ -1,3 +1,6 @@
+/** Why a pass goes no further, unless its handler ends. */
+export type Halt = "pause" | "release" | "lost" | "parked";
+
 /** Where in a run something is done. */
 export interface Place {
   /** Of its scope. */

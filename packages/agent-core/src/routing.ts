@@ -13,9 +13,12 @@ export interface ByCapability {
   run?: never;
 }
 
+/** What hands tasks to whoever can do them. */
+export const ROUTE = "sentient.route";
+
 export function routing(state: State): Definition {
   return defineWorkflow({
-    name: "route",
+    name: ROUTE,
     description: "hands a task to an agent that can do it",
     input: z.object({ capabilities: z.array(z.string()).min(1), input: z.json() }),
     retry: { attempts: 1 },
@@ -28,25 +31,30 @@ export function routing(state: State): Definition {
 
 /** Of those who do least at the moment, one by chance. */
 async function choose(state: State, capabilities: readonly string[]): Promise<string> {
-  const [first] = capabilities;
-  const able: { name: string; running: number }[] = [];
-  for (let after: string | undefined; ;) {
-    const { agents, next } = await state.agents.list({
-      capability: first!,
-      ...(after === undefined ? {} : { after }),
-    });
-    const all = agents.filter((agent) =>
-      capabilities.every((each) => (agent.capabilities as string[]).includes(each)),
-    );
-    able.push(...all.filter(({ status }) => status !== "paused"));
-    if (next === undefined) break;
-    after = next;
-  }
-  const least = Math.min(...able.map(({ running }) => running));
-  const idle = able.filter(({ running }) => running === least);
+  const running = await ableOf(state, capabilities);
+  const least = Math.min(...running.values());
+  const idle = [...running.keys()].filter((name) => running.get(name) === least);
   const chosen = idle[Math.floor(Math.random() * idle.length)];
-  if (chosen) return chosen.name;
+  if (chosen !== undefined) return chosen;
   throw new NonRetryable(
     `no agent that is registered and not paused can do all of: ${capabilities.join(", ")}. Start a worker with one that can, or resume it`,
   );
+}
+
+/** Who can do all of it, and how many runs they have, in all their versions. */
+async function ableOf(state: State, capabilities: readonly string[]): Promise<Map<string, number>> {
+  const [capability] = capabilities as [string];
+  const running = new Map<string, number>();
+  for (let after: string | undefined; ;) {
+    const page = { capability, ...(after === undefined ? {} : { after }) };
+    const { agents, next } = await state.agents.list(page);
+    for (const { name, status, running: runs, ...agent } of agents)
+      if (
+        status !== "paused" &&
+        capabilities.every((each) => (agent.capabilities as string[]).includes(each))
+      )
+        running.set(name, (running.get(name) ?? 0) + runs);
+    if (next === undefined) return running;
+    after = next;
+  }
 }

@@ -30,20 +30,21 @@ import {
   type RunPage,
   type Signal,
   type SignalOptions,
+  type StartOptions,
   type State,
 } from "@sentient/state";
 import { z } from "zod";
 import { AgentsFace } from "./agents.ts";
 import { cancelTree } from "./cancel.ts";
-import type { Definition, InputOf, OutputOf } from "./define.ts";
+import type { Definition, Given, OutputOf } from "./define.ts";
 import { AgentError, checked, closedError, saidOf } from "./errors.ts";
 import { RunHandle, type Ports, type ResultOptions, type StreamItem } from "./handle.ts";
 import { Listener } from "./listener.ts";
 import { Notices } from "./notices.ts";
 import { Registry } from "./registry.ts";
-import { routing, type ByCapability } from "./routing.ts";
+import { ROUTE, routing, type ByCapability } from "./routing.ts";
 import { SchedulesFace } from "./schedules.ts";
-import { startOptionsOf } from "./starting.ts";
+import { startOptionsOf, startOptionsOfName } from "./starting.ts";
 import { silent, type Logger, type Tools } from "./tools.ts";
 import { Worker, type WorkerOptions } from "./worker.ts";
 
@@ -88,10 +89,21 @@ export interface RunOptions {
 /** Where a test takes part. */
 type Hooks = Partial<Pick<Tools, "attempted"> & Pick<Ports, "advance">>;
 
-const Own = z.object({
+/** What is in them is checked where it is used; that there is nothing else, here. */
+const Own = z.strictObject({
+  key: z.unknown().optional(),
+  id: z.unknown().optional(),
+  queue: z.unknown().optional(),
+  priority: z.unknown().optional(),
+  tags: z.unknown().optional(),
+  limits: z.unknown().optional(),
+  correlation: z.unknown().optional(),
+  causation: z.unknown().optional(),
+  maxAttempts: z.unknown().optional(),
+  state: z.unknown().optional(),
   deadline: z.union([z.date(), z.number().min(1)]).optional(),
   at: z.date().optional(),
-});
+}) as unknown as z.ZodType<RunOptions>;
 
 /** Agents and workflows on a database. Made by `createSentient`. */
 export class Sentient implements AsyncDisposable {
@@ -151,11 +163,7 @@ export class Sentient implements AsyncDisposable {
    * `schema.limit`, `agent.closed`
    * @example const handle = await sentient.start(research, { question: "why?" }, { key: "q-17" });
    */
-  async start<D extends Definition>(
-    what: D,
-    input: InputOf<D>,
-    options?: RunOptions,
-  ): Promise<RunHandle<OutputOf<D>>>;
+  async start<D extends Definition>(what: D, ...given: Given<D, RunOptions>): Promise<RunHandle<OutputOf<D>>>;
   async start(what: string | ByCapability, input?: Json, options?: RunOptions): Promise<RunHandle<Json>>;
   async start(
     what: Definition | string | ByCapability,
@@ -163,12 +171,12 @@ export class Sentient implements AsyncDisposable {
     options: RunOptions = {},
   ): Promise<RunHandle> {
     if (this.#closing) throw closedError();
-    const started = this.#startOptions(what, input, options);
+    const started = await this.#startOptions(what, input, options);
     const definition = this.#registry.find(started.name);
     const worker = definition && this.#ownWorker !== false ? await this.#begin() : undefined;
     const hold =
       worker && started.limits === undefined && started.availableAt === undefined
-        ? worker.reserve(definition!)
+        ? worker.reserve(definition!, started)
         : undefined;
     try {
       const { run, lease } = await this.#state.start({ ...started, ...(hold ? { hold } : {}) });
@@ -182,23 +190,25 @@ export class Sentient implements AsyncDisposable {
     }
   }
 
-  #startOptions(what: Definition | string | ByCapability, input: unknown, options: RunOptions) {
-    const { deadline, at, ...rest } = options;
-    checked(Own, options, "the options of a run");
-    const base = this.#whatToStart(what, input);
+  async #startOptions(what: Definition | string | ByCapability, input: unknown, options: RunOptions) {
+    const { deadline, at, ...rest } = checked(Own, options, "the options of a run");
+    const base = await this.#whatToStart(what, input);
     const until = typeof deadline === "number" ? new Date(this.#tools.clock.now() + deadline) : deadline;
     return { ...base, ...rest, ...(until ? { deadline: until } : {}), ...(at ? { availableAt: at } : {}) };
   }
 
-  #whatToStart(what: Definition | string | ByCapability, input: unknown) {
+  async #whatToStart(what: Definition | string | ByCapability, input: unknown): Promise<StartOptions> {
     const now = this.#tools.clock.now();
-    if (typeof what === "string") return startOptionsOf(this.#registry.find(what) ?? what, input, now);
+    if (typeof what === "string") {
+      const found = this.#registry.find(what);
+      return found ? startOptionsOf(found, input, now) : startOptionsOfName(what, input, this.#state);
+    }
     if (what.run) return startOptionsOf(what, input, now);
     const { name, version } = this.#registry.find(ROUTE)!;
     return {
       name,
       version,
-      kind: "workflow" as const,
+      kind: "workflow",
       input: { capabilities: [...what.capabilities], input: (input ?? null) as Json },
     };
   }
@@ -211,8 +221,7 @@ export class Sentient implements AsyncDisposable {
    */
   async execute<D extends Definition>(
     what: D,
-    input: InputOf<D>,
-    options?: RunOptions & ResultOptions,
+    ...given: Given<D, RunOptions & ResultOptions>
   ): Promise<OutputOf<D>>;
   async execute(
     what: string | ByCapability,
@@ -233,8 +242,7 @@ export class Sentient implements AsyncDisposable {
    */
   stream<D extends Definition>(
     what: D,
-    input: InputOf<D>,
-    options?: RunOptions & { signal?: AbortSignal },
+    ...given: Given<D, RunOptions & { signal?: AbortSignal }>
   ): AsyncGenerator<StreamItem, void, undefined>;
   stream(
     what: string | ByCapability,
@@ -445,9 +453,6 @@ export class Sentient implements AsyncDisposable {
     if (this.#ownsDatabase) await this.#db.close();
   }
 }
-
-/** The name of the workflow that hands tasks to whoever can do them. */
-const ROUTE = "route";
 
 /**
  * Agents and workflows on a database: one in a folder, if nothing else is said, with nothing to install.

@@ -1,7 +1,7 @@
 // Starting. Owns: what a definition makes of an input before a run of it exists.
 
 import type { Json } from "@sentient/schema";
-import type { StartOptions } from "@sentient/state";
+import { StateError, type Agent, type StartOptions, type State } from "@sentient/state";
 import type { z } from "zod";
 import type { Definition } from "./define.ts";
 import { AgentError, saidOf } from "./errors.ts";
@@ -24,6 +24,22 @@ export function startOptionsOf(what: Definition | string, input: unknown, now?: 
     ...(secrets.length > 0 ? { secrets } : {}),
     ...requireFits(what, input),
     ...(timeout === undefined || now === undefined ? {} : { deadline: new Date(now + timeout) }),
+  };
+}
+
+/**
+ * The same of a name that this process does not know: as whoever can do it has registered it last. Of one that nobody has
+ * registered only the name is known; it waits until somebody does.
+ */
+export async function startOptionsOfName(name: string, input: unknown, state: State): Promise<StartOptions> {
+  const versions = await state.agents.get(name).catch((error: unknown): Agent[] => {
+    if (error instanceof StateError && error.code === "state.not_found") return [];
+    throw error;
+  });
+  const [last] = versions.toSorted((one, other) => other.registeredAt.getTime() - one.registeredAt.getTime());
+  return {
+    ...startOptionsOf(name, input),
+    ...(last ? { version: last.version, queue: last.queue } : {}),
   };
 }
 

@@ -52,7 +52,7 @@ export async function performStep(
     input === undefined
       ? {}
       : { inputHash: hashOf(canonicalJson(asJson(input, `the input of the step ${name}`))) };
-  const before = await pass.recall(key);
+  const before = await pass.memory.recall(key);
   if (before)
     await pass.tools.state
       .requireSame(pass.lease, before, { name, ...inputHash })

@@ -18,7 +18,7 @@ const Milliseconds = z
 
 /** W1. */
 export async function sleepUntil(pass: Pass, place: Place, key: StepKey, time: number | Date): Promise<void> {
-  const before = await pass.recall(key);
+  const before = await pass.memory.recall(key);
   const until =
     before?.status === "completed"
       ? new Date(before.result as string)
@@ -60,7 +60,7 @@ export async function waitForSignal(
     `the wait for ${name}`,
   );
   const until = timeout === undefined ? undefined : await deadlineOf(pass, place, deadlineKey, timeout);
-  const before = await pass.recall(key);
+  const before = await pass.memory.recall(key);
   if (before?.status === "failed") throw new RememberedError(before.error);
   const taken =
     before?.status === "completed"
@@ -81,7 +81,7 @@ type Taken = { data: Json } | { timedOut: true };
 
 /** W1. */
 async function deadlineOf(pass: Pass, place: Place, key: StepKey, timeout: number): Promise<Date> {
-  const before = await pass.recall(key);
+  const before = await pass.memory.recall(key);
   if (before?.status === "completed") return new Date(before.result as string);
   return begin(pass, place, key, timeOf(pass, timeout), "deadline");
 }
@@ -99,7 +99,7 @@ async function takeSignal(
   const look = (): Promise<Taken | undefined> =>
     pass.inTurn(async () => {
       if (place.signal.aborted) return undefined; // the signal is for somebody else
-      const signal = await state.nextSignal(pass.lease, name);
+      const signal = await pass.consult(() => state.nextSignal(pass.lease, name));
       if (signal) {
         const taken = { data: signal.data };
         await pass.commit({
@@ -145,7 +145,7 @@ export async function askPerson(
   options: AskOptions,
 ): Promise<Answer<unknown>> {
   const settings = checked(AskSettings, options, `the question ${name}`);
-  const before = await pass.recall(key);
+  const before = await pass.memory.recall(key);
   if (before?.status === "failed") throw new RememberedError(before.error);
   const answer =
     before?.status === "completed"
@@ -168,7 +168,9 @@ async function asked(
   await pass.fresh(place, key);
   const { state } = pass.tools;
   const { id } = pass.lease.run;
-  const known = pass.hasAsked ? await unlessMissing(() => state.questions.get(id, key)) : undefined;
+  const known = pass.hasAsked
+    ? await unlessMissing(() => pass.consult(() => state.questions.get(id, key)))
+    : undefined;
   const until = known ? known.deadline : deadline === undefined ? undefined : timeOf(pass, deadline);
   if (!known)
     await pass.commit({
@@ -191,7 +193,7 @@ async function asked(
     return (await unlessGone(() => pass.commit({ ...change, steps: [step] }))) ? answer : look();
   };
   const look = async (): Promise<Closed | undefined> => {
-    const question = await state.questions.get(id, key);
+    const question = await pass.consult(() => state.questions.get(id, key));
     if (question.status === "answered")
       return remember({ value: question.answer, by: question.answeredBy }, false);
     if (question.status === "withdrawn") throw new NonRetryable(`the question ${key} was withdrawn`);
