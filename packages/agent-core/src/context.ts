@@ -4,6 +4,7 @@ import type { Json } from "@sentient/schema";
 import type { z } from "zod";
 import type { Definition, Given, OnCancel, OutputOf, SignalSchemas } from "./define.ts";
 import type { RetryPolicy } from "./retry.ts";
+import type { ByCapability } from "./routing.ts";
 
 export interface StepOptions {
   /** Where it differs from the policy of its agent. */
@@ -140,12 +141,12 @@ export interface Context<State = unknown, Signals extends SignalSchemas = Signal
     options: AskOptions<T> & { schema: T },
   ): Promise<Answer<z.output<T>>>;
   ask(name: string, options?: AskOptions): Promise<Answer<Json>>;
-  /** Has another agent or workflow do something, as a run of its own, and waits for what it gives. */
+  /** Has another agent or workflow do something, as a run of its own, or whoever can do it, and waits for what that gives. */
   call<D extends Definition>(what: D, ...given: Given<D, CallOptions>): Promise<OutputOf<D>>;
-  call(what: string, input?: Json, options?: CallOptions): Promise<Json>;
+  call(what: string | ByCapability, input?: Json, options?: CallOptions): Promise<Json>;
   /** The same without waiting. */
   spawn<D extends Definition>(what: D, ...given: Given<D, CallOptions>): Promise<Child<OutputOf<D>>>;
-  spawn(what: string, input?: Json, options?: CallOptions): Promise<Child<Json>>;
+  spawn(what: string | ByCapability, input?: Json, options?: CallOptions): Promise<Child<Json>>;
 
   /** Branches beside each other; all of their answers. The first that fails ends the others. */
   all<T extends Record<string, Branch<unknown, State, Signals>>>(

@@ -16,6 +16,18 @@ export interface ByCapability {
 /** What hands tasks to whoever can do them. */
 export const ROUTE = "sentient.route";
 
+/** Whom to call for it, with what, and how that step is named. */
+export function calledFor(what: Definition | string | ByCapability, input: unknown) {
+  if (typeof what === "string") return { what, input, name: what };
+  if (what.run) return { what, input, name: what.name };
+  const { capabilities } = what;
+  return {
+    what: ROUTE,
+    input: { capabilities: [...capabilities], input: input ?? null },
+    name: capabilities[0] ?? ROUTE,
+  };
+}
+
 export function routing(state: State): Definition {
   return defineWorkflow({
     name: ROUTE,

@@ -22,6 +22,7 @@ import { asJson } from "./json.ts";
 import { chunksKey, type Scope } from "./keys.ts";
 import type { Pass } from "./pass.ts";
 import type { Place } from "./place.ts";
+import { calledFor, type ByCapability } from "./routing.ts";
 import { performStep } from "./step.ts";
 import { emitEvent, logOf, makeCheckpoint, patchAt, progressOf } from "./telling.ts";
 import { askPerson, sleepUntil, waitForSignal } from "./waits.ts";
@@ -82,10 +83,13 @@ export function contextOf(pass: Pass, root: Place, path: Scope, undoes: Undo[]):
         }),
       ask: (name: string, options: AskOptions = {}) =>
         at(name, (key) => askPerson(pass, place, key, name, options)),
-      call: (what: Definition | string, input: unknown, options: CallOptions = {}) =>
-        at(options.name ?? nameOf(what), (key) => callRun(pass, place, { key, what, input, options })),
-      spawn: (what: Definition | string, input: unknown, options: CallOptions = {}) =>
-        at(options.name ?? nameOf(what), async (key): Promise<Child<Json>> => {
+      call: (wanted: Definition | string | ByCapability, given: unknown, options: CallOptions = {}) => {
+        const { what, input, name } = calledFor(wanted, given);
+        return at(options.name ?? name, (key) => callRun(pass, place, { key, what, input, options }));
+      },
+      spawn: (wanted: Definition | string | ByCapability, given: unknown, options: CallOptions = {}) => {
+        const { what, input, name } = calledFor(wanted, given);
+        return at(options.name ?? name, async (key): Promise<Child<Json>> => {
           const id = await spawnRun(pass, place, { key, what, input, options });
           const resultKey = `${key}/result` as StepKey;
           let result: Promise<Json> | undefined;
@@ -93,7 +97,8 @@ export function contextOf(pass: Pass, root: Place, path: Scope, undoes: Undo[]):
             id,
             result: () => (result ??= perform(resultKey, () => resultOf(pass, place, resultKey, id))),
           });
-        }),
+        });
+      },
       all: (branches: readonly Branch<unknown>[] | Record<string, Branch<unknown>>) =>
         fork("all", async (of) => {
           if (Array.isArray(branches)) return all(of, [...branches.entries()]);
@@ -156,8 +161,4 @@ function uuidOf(bytes: Buffer): string {
   return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20, 32)].join(
     "-",
   );
-}
-
-function nameOf(what: Definition | string): string {
-  return typeof what === "string" ? what : what.name;
 }
