@@ -1,6 +1,6 @@
 // What all commands share: their form, their common options, and how an answer is printed.
 
-import { Argument, Command, Option } from "commander";
+import { type Argument, Command, Option } from "commander";
 import { jsonText } from "./print.ts";
 
 /** What a command has to say. */
@@ -70,5 +70,3 @@ function databaseOptions(): Option[] {
     new Option("--database <name>", "its name (default: SENTIENT_DATABASE, else sentient)"),
   ];
 }
-
-export const RUN_ARGUMENT = () => new Argument("<run>", "the id of a run");

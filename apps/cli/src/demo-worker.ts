@@ -2,17 +2,10 @@
 
 import { createSentient } from "@sentient/agent-core";
 import { openDatabase } from "@sentient/db-pool";
-import { allAgents } from "../research/agents.ts";
-import { Ledger } from "../research/ledger.ts";
-import { defineResearch } from "../research/workflow.ts";
-
-export interface WorkerProcessOptions {
-  url: string;
-  token: string;
-  ledger: string;
-  pace: number;
-  lease: number;
-}
+import { allAgents } from "./research/agents.ts";
+import { Ledger } from "./research/ledger.ts";
+import { defineResearch } from "./research/workflow.ts";
+import type { WorkerProcessOptions } from "./demo/crash.ts";
 
 const { url, token, ledger, pace, lease } = JSON.parse(
   process.env.SENTIENT_DEMO_WORKER!,

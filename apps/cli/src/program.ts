@@ -1,6 +1,7 @@
 // The command line. Owns: the commands together.
 
 import { readFileSync } from "node:fs";
+import completion from "@bomb.sh/tab/commander";
 import { Command } from "commander";
 import { commands } from "./commands/index.ts";
 import { EXIT_HELP } from "./exit-codes.ts";
@@ -18,9 +19,15 @@ export function createProgram(): Command {
   const program = new Command("sentient")
     .description("Durable agents and workflows on SurrealDB: run them, look at them, steer them.")
     .version(version)
+    .helpCommand(false) // there is --help at every word
     .addHelpText("after", SURROUNDINGS)
     .addHelpText("afterAll", EXIT_HELP);
-  for (const command of commands) program.addCommand(command);
+  for (const [heading, group] of commands) {
+    program.commandsGroup(heading);
+    for (const command of group) program.addCommand(command);
+  }
+  program.commandsGroup("Else:");
+  completion(program, { completionCommandName: "completion" });
   prepare(program);
   return program;
 }

@@ -1,6 +1,28 @@
 // The commands there are, in the order in which the help lists them.
 
 import type { Command } from "commander";
+import { agentsCommand } from "./agents/index.ts";
+import { checkpointsCommand } from "./checkpoints.ts";
+import { configCommand } from "./config.ts";
+import { consumersCommand } from "./consumers/index.ts";
 import { demoCommand } from "./demo.ts";
+import { devCommand } from "./dev.ts";
+import { doctorCommand } from "./doctor.ts";
+import { eventsCommand } from "./events/index.ts";
+import { initCommand } from "./init.ts";
+import { migrateCommand } from "./migrate.ts";
+import { questionsCommand } from "./questions/index.ts";
+import { runCommand } from "./run.ts";
+import { runsCommand } from "./runs/index.ts";
+import { schedulesCommand } from "./schedules/index.ts";
+import { serveCommand } from "./serve.ts";
+import { stateCommand } from "./state/index.ts";
+import { tokensCommand } from "./tokens.ts";
 
-export const commands: readonly Command[] = [demoCommand];
+export const commands: readonly (readonly [heading: string, commands: readonly Command[]])[] = [
+  ["To begin:", [demoCommand, initCommand, devCommand]],
+  ["Runs:", [runCommand, runsCommand, questionsCommand, checkpointsCommand, stateCommand]],
+  ["What happens:", [eventsCommand, consumersCommand]],
+  ["Who does it, and when:", [agentsCommand, schedulesCommand]],
+  ["The database:", [serveCommand, migrateCommand, doctorCommand, configCommand, tokensCommand]],
+];

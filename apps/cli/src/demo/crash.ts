@@ -4,11 +4,10 @@
 
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { fileURLToPath } from "node:url";
 import { readEvent, type Event } from "@sentient/schema";
 import { CliError } from "../cli-error.ts";
+import { DEMO_WORKER } from "../places.ts";
 import { count, type Counted, type Ledger } from "../research/ledger.ts";
-import type { WorkerProcessOptions } from "./worker-process.ts";
 
 /** It is killed once so many steps of the readers are remembered. */
 const KILL_AFTER = 2;
@@ -21,6 +20,14 @@ const LET_GO = new Set([
   "run.cancelled",
   "run.parked",
 ]);
+
+export interface WorkerProcessOptions {
+  url: string;
+  token: string;
+  ledger: string;
+  pace: number;
+  lease: number;
+}
 
 export interface Crash extends Counted {
   pid: number;
@@ -69,9 +76,7 @@ export class CrashTest {
   }
 
   async #spawn(): Promise<Spawned> {
-    const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
-    const entry = fileURLToPath(new URL(`./worker-process.${extension}`, import.meta.url));
-    const child = spawn(process.execPath, [...process.execArgv, entry], {
+    const child = spawn(process.execPath, [...process.execArgv, DEMO_WORKER], {
       env: { ...process.env, SENTIENT_DEMO_WORKER: JSON.stringify(this.#options) },
       stdio: ["ignore", "ignore", "inherit", "ipc"],
     });

@@ -12,6 +12,7 @@ import { allAgents } from "../research/agents.ts";
 import { Ledger } from "../research/ledger.ts";
 import { Library } from "../research/library.ts";
 import { defineResearch, RESEARCH, type ResearchOutput } from "../research/workflow.ts";
+import { colour, printable } from "../print.ts";
 import { serveBeside } from "../served-file.ts";
 import { CrashTest, type Crash } from "./crash.ts";
 import { Progress } from "./progress.ts";
@@ -44,6 +45,9 @@ export interface DemoResult {
 
 export async function demo(subject: Subject, options: DemoOptions): Promise<DemoResult> {
   const began = Date.now() - Math.round(performance.now()); // when the process did
+  process.stderr.write(
+    `${colour("bold", printable(subject.question), process.stderr)}\n${colour("dim", `from ${printable(subject.folder)}`, process.stderr)}\n\n`,
+  );
   await using stack = new AsyncDisposableStack();
   const db = stack.use(await openDatabase({ url: options.url }));
   await Library.prepare(db);

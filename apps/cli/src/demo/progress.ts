@@ -69,6 +69,7 @@ export class Progress {
       case "run.started":
         return this.#startedBy(event, known.data.worker, agent);
       case "step.completed":
+        if (known.data.name === "told") return undefined; // what a run tells of itself, remembered like a step
         this.steps++;
         return this.#stepDone(event, known.data.name, phase, agent);
       case "progress.reported":

@@ -70,7 +70,7 @@ export const Indexed = z.object({
   forgotten: z.int(),
   leftOut: z.int(),
 });
-export const Reviewed = z.object({ draft: Draft, checked: z.int(), removed: z.array(Removed) });
+const Reviewed = z.object({ draft: Draft, checked: z.int(), removed: z.array(Removed) });
 
 /** Files that are read in one step. */
 const BATCH = 16;

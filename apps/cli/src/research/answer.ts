@@ -74,7 +74,7 @@ export function markdownOf({ question, sections, unknown }: Draft, imprint: Impr
     `# ${question}`,
     `*Every sentence is quoted from one of ${imprint.files} files (${imprint.passages} passages), with the line where it stands. No language model took part.*`,
     ...(body.length > 0 ? body : ["These files say nothing about that."]),
-    ...(unknown.length > 0 ? [`## Not in these files\n\nNo file speaks of: ${unknown.join(", ")}.`] : []),
+    ...(unknown.length > 0 ? [`## Not found\n\nNo file has the words ${unknown.join(", ")}.`] : []),
     ...(sources.length > 0 ? [sourcesText(sources, imprint)] : []),
     checkText(imprint),
   ]

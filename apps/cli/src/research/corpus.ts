@@ -5,11 +5,11 @@
 import { createHash } from "node:crypto";
 import type { Dirent } from "node:fs";
 import { readdir, readFile, stat } from "node:fs/promises";
-import { join, relative, sep } from "node:path";
+import { join } from "node:path";
 
 /** More files than that are not read, and larger ones neither, in bytes. */
-export const MOST_FILES = 5_000;
-export const MOST_BYTES = 1_000_000;
+const MOST_FILES = 5_000;
+const MOST_BYTES = 1_000_000;
 /** How far into a file a zero byte is looked for. */
 const SNIFFED_BYTES = 8_192;
 
@@ -84,10 +84,4 @@ async function* walk(folder: string, below: string): AsyncGenerator<string> {
     if (entry.isDirectory() && !LEFT_OUT_FOLDERS.has(entry.name)) yield* walk(folder, path);
     else if (entry.isFile() && !LEFT_OUT_FILES.test(entry.name)) yield path; // C1
   }
-}
-
-/** As it is typed from where one is. */
-export function shownPath(folder: string, file: string): string {
-  const path = relative(process.cwd(), join(folder, file));
-  return path.split(sep).join("/");
 }

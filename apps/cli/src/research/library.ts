@@ -5,6 +5,7 @@
 import { createHash } from "node:crypto";
 import { RecordId, surql, type Database } from "@sentient/db-pool";
 import { migrate, readMigrations } from "@sentient/schema";
+import { MIGRATIONS } from "../places.ts";
 import type { Cut } from "./passages.ts";
 import type { Passage } from "./library-tables.ts";
 
@@ -33,7 +34,7 @@ export class Library {
 
   /** Makes its tables, if they are not there. @throws what `migrate` throws */
   static async prepare(db: Database): Promise<void> {
-    const migrations = await readMigrations(new URL("../../surql/", import.meta.url));
+    const migrations = await readMigrations(MIGRATIONS);
     await migrate(db, { migrations, history: HISTORY });
   }
 

@@ -10,9 +10,9 @@ import type { Removed } from "./review.ts";
 
 export const RESEARCH = "research";
 /** The step at which it asks a person. */
-export const QUESTION = "publish";
+const QUESTION = "publish";
 
-export const ResearchInput = z.object({
+const ResearchInput = z.object({
   folder: z.string().min(1),
   question: z.string().min(1).max(2_000),
   /** Of source code all of it, or what stands at the top of its files. */

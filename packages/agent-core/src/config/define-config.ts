@@ -23,7 +23,7 @@ export interface Config {
   api?: {
     /** `127.0.0.1` if left out. */
     host?: string;
-    /** 4,747 if left out. */
+    /** 4,840 if left out. */
     port?: number;
   };
   log?: {
@@ -71,7 +71,7 @@ export const SETTINGS: Readonly<Record<string, Described>> = {
   "worker.capabilities": { schema: texts, env: "SENTIENT_WORKER_CAPABILITIES" },
   "worker.healthPort": { schema: port, env: "SENTIENT_WORKER_HEALTH_PORT" },
   "api.host": { schema: text, env: "SENTIENT_API_HOST", preset: "127.0.0.1" },
-  "api.port": { schema: port, env: "SENTIENT_API_PORT", preset: 4_747 },
+  "api.port": { schema: port, env: "SENTIENT_API_PORT", preset: 4_840 },
   "log.level": {
     schema: z.enum(["debug", "info", "warn", "error", "silent"]),
     env: "SENTIENT_LOG_LEVEL",
