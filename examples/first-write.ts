@@ -1,5 +1,14 @@
 // Opens the embedded default, writes, and lets a second client on this machine see it happen.
 // Run it twice: what the first run wrote is still there.
+//
+//   npm run example first-write
+//
+// prints
+//
+//   visit … is on disk, in rocksdb://.sentient/data
+//   a client over ws:// reads visit …
+//   the doorbell rang: live
+//   db.already_exists, not_applied: statement 2 of 2 failed, and nothing was changed: Database record `counter:visits` already exists
 
 import { randomBytes } from "node:crypto";
 import { DbError, openDatabase, RecordId, serve, surql } from "@sentient/db-pool";

@@ -1,0 +1,2 @@
+process.chdir(process.env.CWD!);
+await import(process.env.START!);
