@@ -6,15 +6,16 @@ import { existsSync } from "node:fs";
 import { createSentient, type Definition, type Sentient } from "@sentient/agent-core";
 import {
   databaseOptionsOf,
+  folderOf,
   loadConfig,
   loadDefinitions,
+  openOrReach,
   type Config,
   type LoadedConfig,
 } from "@sentient/agent-core/config";
-import { DbError, openDatabase, type Database, type DatabaseOptions } from "@sentient/db-pool";
+import type { Database } from "@sentient/db-pool";
 import { CliError } from "./cli-error.ts";
 import type { CommonFlags } from "./command.ts";
-import { folderOf, readNote } from "./served-file.ts";
 
 /** @throws `agent.bad_config` */
 export function configFrom(flags: CommonFlags, more: Config = {}): Promise<LoadedConfig> {
@@ -35,30 +36,7 @@ export async function openConfigured(config: Config, { mayMake = false } = {}): 
       code: "cli.not_found",
       message: `there is no database at ${options.url}: start one with sentient dev or sentient demo, or name another with --url`,
     });
-  try {
-    return await openDatabase(options);
-  } catch (error) {
-    if (!(error instanceof DbError) || error.code !== "db.locked" || folder === undefined) throw error;
-    return openThroughOwner(options, folder, error);
-  }
-}
-
-async function openThroughOwner(
-  options: DatabaseOptions,
-  folder: string,
-  locked: DbError,
-): Promise<Database> {
-  const note = readNote(folder);
-  if (!note) throw locked;
-  const { namespace, database } = options;
-  return openDatabase({
-    url: note.url,
-    token: note.token,
-    ...(namespace === undefined ? {} : { namespace }),
-    ...(database === undefined ? {} : { database }),
-  }).catch((error: unknown) => {
-    throw error instanceof DbError && error.code === "db.unreachable" ? locked : error; // a note that outlived its owner
-  });
+  return openOrReach(options);
 }
 
 /** A runtime that advances nothing, to look and to ask. */

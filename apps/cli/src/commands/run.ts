@@ -10,7 +10,7 @@ import { untilInterrupted } from "../interrupted.ts";
 import { configFrom, definitionsFrom, opened, openConfigured } from "../open.ts";
 import { collect, defined, jsonFrom, wholeNumber } from "../options.ts";
 import { jsonLine, note, out } from "../print.ts";
-import { folderOf } from "../served-file.ts";
+import { folderOf } from "@sentient/agent-core/config";
 import { eventLine, jsonLines } from "../show.ts";
 
 interface Flags {

@@ -5,7 +5,7 @@ import { untilInterrupted } from "../interrupted.ts";
 import { configFrom, openConfigured } from "../open.ts";
 import { wholeNumber } from "../options.ts";
 import { jsonLine, note, out } from "../print.ts";
-import { serveBeside } from "../served-file.ts";
+import { serveBeside } from "@sentient/agent-core/config";
 
 export const serveCommand = defineCommand<{ port?: number }>({
   name: "serve",

@@ -13,7 +13,7 @@ import { Ledger } from "../research/ledger.ts";
 import { Library } from "../research/library.ts";
 import { defineResearch, RESEARCH, type ResearchOutput } from "../research/workflow.ts";
 import { colour, printable } from "../print.ts";
-import { serveBeside } from "../served-file.ts";
+import { serveBeside } from "@sentient/agent-core/config";
 import { CrashTest, type Crash } from "./crash.ts";
 import { Progress } from "./progress.ts";
 import { screenFor, type Screen } from "./screen.ts";

@@ -9,7 +9,7 @@ import type { CommonFlags } from "../command.ts";
 import { untilInterrupted } from "../interrupted.ts";
 import { configFrom, definitionsFrom, openConfigured } from "../open.ts";
 import { colour, jsonLine, note, out, printable } from "../print.ts";
-import { serveBeside } from "../served-file.ts";
+import { serveBeside } from "@sentient/agent-core/config";
 import { facts } from "../show.ts";
 import { servedBefore } from "./watch.ts";
 

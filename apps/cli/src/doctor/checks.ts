@@ -11,7 +11,7 @@ import {
   runtimeMigrations,
   runtimeTables,
 } from "@sentient/schema";
-import { folderOf } from "../served-file.ts";
+import { folderOf } from "@sentient/agent-core/config";
 
 export interface Finding {
   name: string;

@@ -3,4 +3,5 @@ export { defineConfig } from "./define-config.ts";
 export type { Config } from "./define-config.ts";
 export { databaseOptionsOf, loadConfig } from "./load-config.ts";
 export type { LoadConfigOptions, LoadedConfig, Setting, SettingSource } from "./load-config.ts";
+export { folderOf, openOrReach, serveBeside } from "./owner.ts";
 export { loadDefinitions } from "./load-definitions.ts";

@@ -1,0 +1,72 @@
+// Serving. Owns: one worker from its configuration to its end.
+// B1. What is asked of it before it is up is heard: a signal while it starts ends it.
+// B2. It hands over what it holds before it ends, and ends within a few seconds also where the database is away.
+
+import { createSentient, type Logger } from "@sentient/agent-core";
+import {
+  databaseOptionsOf,
+  loadDefinitions,
+  openOrReach,
+  type LoadedConfig,
+} from "@sentient/agent-core/config";
+import { surql, type Database } from "@sentient/db-pool";
+import { serveHealth } from "./health.ts";
+
+const ANSWER_MS = 2_000;
+
+/**
+ * Advances runs until the signal aborts.
+ *
+ * @throws `agent.bad_config` if there are no agents; what `openOrReach` throws
+ * @example await serveAgents(await loadConfig(), { logger, signal });
+ */
+export async function serveAgents(
+  { config, folder }: LoadedConfig,
+  { logger, signal }: { logger: Logger; signal: AbortSignal },
+): Promise<void> {
+  const agents = await loadDefinitions(config.agents ?? [], folder);
+  const names = agents.map(({ name }) => name);
+  await using stack = new AsyncDisposableStack();
+  const db = stack.use(await openOrReach(databaseOptionsOf(config)));
+  const sentient = stack.use(await createSentient({ database: db, agents, worker: false, logger }));
+  const { healthPort, ...options } = config.worker ?? {};
+  const worker = sentient.worker(options);
+  const running = { began: false };
+  if (healthPort !== undefined) {
+    const health = stack.use(
+      await serveHealth(healthPort, {
+        isReady: () => running.began && !signal.aborted,
+        answers: () => answers(db),
+        running: () => worker.running,
+      }),
+    );
+    logger.info({ port: health.port }, "says whether it lives");
+  }
+  if (signal.aborted) return; // B1
+  await worker.start();
+  running.began = true;
+  logger.info({ worker: worker.id, agents: names, database: db.url }, "advances runs");
+  await aborted(signal);
+  logger.info({ worker: worker.id, running: worker.running }, "hands over what it holds");
+  await worker.stop(); // B2
+}
+
+async function answers(db: Database): Promise<boolean> {
+  return db.query(surql`RETURN 1`, { timeout: ANSWER_MS }).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** Keeps the process until then. */
+function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => {
+    const alive = setInterval(() => {}, 2 ** 30);
+    const end = () => {
+      clearInterval(alive);
+      resolve();
+    };
+    signal.addEventListener("abort", end, { once: true });
+  });
+}
