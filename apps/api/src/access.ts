@@ -65,9 +65,15 @@ export class Doorkeeper {
     this.#clock = clock;
   }
 
+  /** Whether somebody was let in with it a short time ago. */
+  knows(authorization: string | undefined): boolean {
+    const secret = secretIn(authorization);
+    return secret !== undefined && this.#remembered(hashOf(secret)) !== undefined;
+  }
+
   /** @throws `api.not_authenticated` */
   async principalOf(authorization: string | undefined): Promise<Principal> {
-    const [, secret] = /^Bearer ([\x21-\x7e]{1,512})$/i.exec(authorization ?? "") ?? [];
+    const secret = secretIn(authorization);
     if (secret === undefined) throw notAuthenticated("show a token: Authorization: Bearer sentient_…");
     const token = await this.#find(secret);
     if (!token)
@@ -77,22 +83,31 @@ export class Doorkeeper {
 
   async #find(secret: string): Promise<AccessToken | undefined> {
     const key = hashOf(secret);
-    const now = this.#clock.now();
-    const known = this.#known.get(key);
-    if (known && known.until > now) return known.token;
+    const known = this.#remembered(key);
+    if (known) return known;
     const token = await this.#tokens.check(secret);
     this.#known.delete(key);
     if (!token) return undefined;
     if (this.#known.size >= MOST_KNOWN) this.#known.delete(this.#known.keys().next().value!);
     const end = token.expiresAt?.getTime() ?? Infinity;
-    this.#known.set(key, { token, until: Math.min(now + this.#recheck, end) });
+    this.#known.set(key, { token, until: Math.min(this.#clock.now() + this.#recheck, end) });
     return token;
+  }
+
+  #remembered(key: string): AccessToken | undefined {
+    const known = this.#known.get(key);
+    return known && known.until > this.#clock.now() ? known.token : undefined;
   }
 
   /** Heard of at once where it was revoked here. */
   forget(id: string): void {
     for (const [key, { token }] of this.#known) if (token.id === id) this.#known.delete(key);
   }
+}
+
+/** A3. */
+function secretIn(authorization: string | undefined): string | undefined {
+  return /^Bearer ([\x21-\x7e]{1,512})$/i.exec(authorization ?? "")?.[1];
 }
 
 function notAuthenticated(message: string): ApiError {

@@ -111,7 +111,10 @@ export class Routes {
       };
       const asked = { ...given, who: c.get("who"), signal: c.req.raw.signal, c } as Asked<P, Q, B>;
       const answered = await handle(asked);
-      if (answered instanceof Response) return answered;
+      if (answered instanceof Response) {
+        const { body: sent, status, headers: said } = answered;
+        return c.newResponse(sent, status as 200, Object.fromEntries(said)); // with what the guard has said
+      }
       if (answer.status === 204) return c.body(null, 204);
       return c.json(answered as object, answer.status ?? 200);
     });
