@@ -2,6 +2,7 @@
 // A1. It is stuck once nothing goes on and something waits: what is to come has to come from elsewhere.
 // A2. Where something else goes on, what is waited for is looked for at its time, when somebody tells of it, and every second.
 
+import { setImmediate as turn } from "node:timers/promises";
 import type { Clock } from "@sentient/db-pool";
 import { WaitList, type Waiting } from "./waiting.ts";
 
@@ -38,12 +39,22 @@ export class Activity {
     this.look();
   }
 
+  /** Resolves once nothing goes on. */
+  async rest(): Promise<void> {
+    while (this.#active > 0) await turn();
+  }
+
   /** Whether one thing is done after the other, for all that is known. */
   get isAlone(): boolean {
     return this.#active === 1 && this.#forks === 0;
   }
 
-  /** Branches go on beside each other. @returns what says that they do not any more */
+  /** Whether branches go on beside each other. */
+  get isForked(): boolean {
+    return this.#forks > 0;
+  }
+
+  /** Branches begin to go on beside each other. @returns what says that they do not any more */
   fork(): () => void {
     this.#forks++;
     return () => this.#forks--;

@@ -107,7 +107,7 @@ async function joined<T>(fork: Fork, results: Promise<T>, end: () => void): Prom
   const leave = pass.activity.fork();
   results.catch(() => {});
   try {
-    const before = await decidedBefore(fork);
+    const before = await decidedBefore(fork, "all");
     if (!before) return await results;
     throw new RememberedError((before as Extract<Step, { status: "failed" }>).error);
   } catch (error) {
@@ -133,7 +133,7 @@ export async function race(
   const leave = pass.activity.fork();
   const opened = beginAll(fork, branches);
   try {
-    const before = await decidedBefore(fork);
+    const before = await decidedBefore(fork, "race");
     const outcome = before
       ? ((before as Extract<Step, { status: "completed" }>).result as unknown as Decided)
       : await firstOf(fork, opened);
@@ -164,8 +164,8 @@ function firstOf({ pass }: Fork, opened: readonly Opened<unknown>[]): Promise<De
 }
 
 /** B2. What was decided, in its turn. */
-async function decidedBefore({ pass, place, key }: Fork): Promise<Step | undefined> {
-  return pass.memory.has(key) ? pass.perform(place, () => pass.memory.recall(key)) : undefined;
+async function decidedBefore({ pass, place, key }: Fork, name: string): Promise<Step | undefined> {
+  return pass.memory.has(key) ? pass.perform(place, () => pass.recall(key, { name })) : undefined;
 }
 
 type Outcome = { name: string } & (

@@ -1,11 +1,12 @@
 // Children. Owns: runs that a run starts. Each is started once, under the key of its step, however often that is replayed.
 
-import { runIdFor, type Json, type StepKey } from "@sentient/schema";
+import { canonicalJson, hashOf, runIdFor, type Json, type StepKey } from "@sentient/schema";
 import type { Run } from "@sentient/state";
 import { z } from "zod";
 import type { CallOptions } from "./context.ts";
 import type { Definition } from "./define.ts";
 import { checked, RememberedError } from "./errors.ts";
+import { asJson } from "./json.ts";
 import type { Pass } from "./pass.ts";
 import type { Place } from "./place.ts";
 import { startOptionsOf, startOptionsOfName } from "./starting.ts";
@@ -31,44 +32,47 @@ export interface Called {
 /** Starts a run, unless it has done so, and answers with what it gives. */
 export async function callRun(pass: Pass, place: Place, called: Called): Promise<Json> {
   const { key, what } = called;
-  const before = await pass.memory.recall(key);
+  const step = { name: "call", inputHash: inputHashOf(called) };
+  const before = await pass.recall(key, step);
   if (before?.status === "completed") return before.result;
   if (before?.status === "failed") throw new RememberedError(before.error);
   await pass.fresh(place, key);
-  const name = nameOf(what);
-  const child = before ? idOf(pass, key, name) : await startChild(pass, called);
-  return awaitRun(pass, place, { key, name: "call", child });
+  const isOwn = before && !pass.memory.isFromParent(key); // what a parent has begun is the parent's
+  const child = isOwn ? runIdFor(nameOf(what), keyOf(pass, key, before.era)) : await startChild(pass, called);
+  return awaitRun(pass, place, { key, ...step, child });
 }
 
 export interface Awaited {
   key: StepKey;
   name: string;
+  inputHash?: string;
   child: string;
 }
 
 /** The same for one that was started before. */
 export async function resultOf(pass: Pass, place: Place, key: StepKey, child: string): Promise<Json> {
-  const before = await pass.memory.recall(key);
+  const before = await pass.recall(key, { name: "result" });
   if (before?.status === "completed") return before.result;
   if (before?.status === "failed") throw new RememberedError(before.error);
   await pass.fresh(place, key);
   return awaitRun(pass, place, { key, name: "result", child });
 }
 
-async function awaitRun(pass: Pass, place: Place, { key, name, child }: Awaited): Promise<Json> {
+async function awaitRun(pass: Pass, place: Place, { child, ...step }: Awaited): Promise<Json> {
+  const { key } = step;
   const look = async (): Promise<{ output: Json } | { error: RememberedError } | undefined> => {
     const run = await pass.consult(() => pass.tools.state.load(child));
     if (run.status === "completed") {
-      await pass.commit({ steps: [{ key, name, status: "completed", result: run.output }] });
+      await pass.commit({ steps: [{ ...step, status: "completed", result: run.output }] });
       return { output: run.output };
     }
     if (!("endedAt" in run)) return undefined;
     const error = failureOf(run);
-    await pass.commit({ steps: [{ key, name, status: "failed", error }] });
+    await pass.commit({ steps: [{ ...step, status: "failed", error }] });
     return { error: new RememberedError(error) };
   };
   const wait = { for: "run", at: key, run: child } as never;
-  const ended = (await look()) ?? (await pass.until(place, wait, look, { key, name, status: "started" }));
+  const ended = (await look()) ?? (await pass.until(place, wait, look, { ...step, status: "started" }));
   if ("error" in ended) throw ended.error;
   return ended.output;
 }
@@ -82,12 +86,13 @@ function failureOf(run: Extract<Run, { status: "failed" | "cancelled" }>) {
 /** Starts a run and answers with its id. */
 export async function spawnRun(pass: Pass, place: Place, called: Called): Promise<string> {
   const { key } = called;
-  const before = await pass.memory.recall(key);
+  const step = { key, name: "spawn", inputHash: inputHashOf(called) };
+  const before = await pass.recall(key, step);
   if (before?.status === "completed") return before.result as string;
   if (before?.status === "failed") throw new RememberedError(before.error);
   await pass.fresh(place, key);
   const child = await startChild(pass, called);
-  await pass.commit({ steps: [{ key, name: "spawn", status: "completed", result: child }] });
+  await pass.commit({ steps: [{ ...step, status: "completed", result: child }] });
   return child;
 }
 
@@ -106,7 +111,7 @@ async function startChild(pass: Pass, { key, what, input, options }: Called): Pr
       ...(correlation === undefined ? {} : { correlation }),
       ...rest,
       tags: [...tags, ...(onCancel === "leave" ? [LEFT] : [])],
-      key: keyOf(parent, key),
+      key: keyOf(pass, key, lease.run.restores?.length ?? 0),
       parent,
       parentStep: key,
       lease,
@@ -116,10 +121,13 @@ async function startChild(pass: Pass, { key, what, input, options }: Called): Pr
   return run.id;
 }
 
-const keyOf = (parent: string, key: StepKey): string => `${parent}/${key}`;
+/** A run that was put back calls anew what it had not called before that point. */
+function keyOf({ lease }: Pass, key: StepKey, era: number): string {
+  return `${lease.run.id}/${key}${era === 0 ? "" : `@${era}`}`;
+}
 
-function idOf(pass: Pass, key: StepKey, name: string): string {
-  return runIdFor(name, keyOf(pass.lease.run.id, key));
+function inputHashOf({ what, input }: Called): string {
+  return hashOf(canonicalJson(asJson(input, `the input of ${nameOf(what)}`)));
 }
 
 function nameOf(what: Definition | string): string {

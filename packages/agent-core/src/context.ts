@@ -110,7 +110,10 @@ export interface Context<State = unknown, Signals extends SignalSchemas = Signal
   readonly key: string;
   /** Aborts when the run is cancelled, or is another's by now: for what runs beside its steps. */
   readonly signal: AbortSignal;
-  /** The run's own state: change it in place. What changed is kept with the next thing that is remembered. */
+  /**
+   * The run's own state: change it in place. What changed is kept with the next thing that is remembered. Where branches go on
+   * beside each other, change it between their steps, and within them only what nobody else changes.
+   */
   readonly state: State;
   readonly log: RunLog;
 

@@ -117,6 +117,11 @@ export function isOfWhatIsCommitted(error: unknown): boolean {
   );
 }
 
+/** Whether nothing was changed, and the very same may succeed a moment later. */
+export function isPassing(error: unknown): boolean {
+  return error instanceof SentientError && error.retryable && error.outcome === "not_applied";
+}
+
 /** Whether it is about what was asked for, rather than about whether the database answers, or whose the run is. */
 export function isOfWhatIsAsked(error: unknown): boolean {
   return (

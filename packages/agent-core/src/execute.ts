@@ -87,14 +87,14 @@ export class Execution {
     for (;;) {
       const ended = await Promise.race([handled, pass.activity.attention()]);
       const halted = pass.halted;
-      if (halted === "lost" || halted === "parked") return { status: await pass.over };
+      if (halted === "lost" || halted === "parked" || halted === "ended") return { status: await pass.over };
       if (ended) return this.#end(pass, ended);
       if (!pass.activity.isStuck) {
         if (!halted) await pass.activity.waits.recheck(); // something else goes on beside
         continue;
       }
       if (halted) return this.#letGo(pass, halted);
-      if (await goesOn(pass)) continue;
+      if ((await goesOn(pass)) || !pass.activity.isStuck) continue;
       if (await this.#wait(pass)) return { status: "waiting" };
     }
   }
@@ -112,19 +112,20 @@ export class Execution {
     };
     const ended = await Promise.race([this.#call(pass, place), cancelledFor(pass, CANCEL_MS)]);
     over.abort(new Error(`${definition.name} has come to its end`)); // and what it has not waited for with it
+    await pass.activity.rest(); // what is being remembered may say what is to undo it
+    pass.cancelNow();
     const goesOther =
       !pass.isCancelled && ((await memory.hasUnread()) || ("output" in ended && memory.isUndoing));
     if (goesOther) return { isOther: true };
-    if ("output" in ended || this.#undoes.length === 0) return ended;
+    if (("output" in ended && !pass.isCancelled) || this.#undoes.length === 0) return ended;
     const undone = await this.#undo(pass, place);
     return undone ?? ended;
   }
 
   async #call(pass: Pass, place: Place): Promise<Handled> {
     const { run, schemas, name } = pass.definition;
-    const { outbox } = pass;
     try {
-      if (outbox.problem) throw outbox.problem;
+      if (pass.state?.problem) throw pass.state.problem;
       const input = inputOf(pass);
       const context = contextOf(pass, place, new Scope(MAIN), this.#undoes);
       const given: unknown = await run(context as never, input as never);
@@ -132,10 +133,10 @@ export class Execution {
       if (parsed && !parsed.success) throw outputError(name, saidOf(parsed.error));
       const output = asJson(parsed ? parsed.data : given, `what ${name} gives`);
       requireWithin("payloadBytes", Buffer.byteLength(JSON.stringify(output)), `what ${name} gives`);
-      outbox.requireSound();
+      pass.state?.requireSound();
       return { output };
     } catch (error) {
-      outbox.keepSound();
+      pass.state?.keepSound();
       return { error };
     }
   }
@@ -144,7 +145,8 @@ export class Execution {
   async #undo(pass: Pass, { time }: Place): Promise<Handled | undefined> {
     const place: Place = { path: UNDO, signal: this.lease.over, isUndo: true, time };
     const scope = new Scope(UNDO);
-    for (const { name, work, options } of this.#undoes.toReversed()) {
+    for (let undo = this.#undoes.pop(); undo; undo = this.#undoes.pop()) {
+      const { name, work, options } = undo;
       try {
         const key = scope.next(name);
         await pass.perform(place, () => performStep(pass, place, { key, name, work, options }));
@@ -165,28 +167,33 @@ export class Execution {
       await parkNotUndone(pass, ended.stuckAt, ended.error as Error);
       return { status: "parked" };
     }
+    if (pass.isCancelled) return this.#endCancelled(pass);
     if ("output" in ended) {
-      await pass.commit({ end: { complete: ended.output } });
+      await pass.endLease({ end: { complete: ended.output } });
       return { status: "completed", output: ended.output };
     }
-    if (pass.isCancelled) {
-      await cancelChildren(pass.tools.state, this.lease.run.id, () => true, this.#asked?.reason);
-      const { reason } = this.#asked ?? {};
-      const because = reason === undefined ? {} : { reason };
-      await pass.commit({ end: { cancel: because } });
-      return { status: "cancelled", ...because };
-    }
     const error = ended.error instanceof RememberedError ? ended.error.failure : failureOf(ended.error);
-    await pass.commit({ end: { fail: error } });
+    await pass.endLease({ end: { fail: error } });
     return { status: "failed", error };
+  }
+
+  /** E3. Twice, as a run may have been started while they were looked for; once it is over, none is any more. */
+  async #endCancelled(pass: Pass): Promise<Outcome> {
+    const { reason } = this.#asked ?? {};
+    const cancelAll = () => cancelChildren(pass.tools.state, this.lease.run.id, () => true, reason);
+    const because = reason === undefined ? {} : { reason };
+    await cancelAll();
+    await pass.endLease({ end: { cancel: because } });
+    await cancelAll();
+    return { status: "cancelled", ...because };
   }
 
   async #letGo(pass: Pass, why: "pause" | "release"): Promise<Outcome> {
     const { by = "its worker", reason } = this.#asked ?? {};
     const pause = { by, asked: true as const, ...(reason === undefined ? {} : { reason }) };
-    if (why === "pause" && (await stillOpen(() => pass.commit({ end: { pause } }))))
+    if (why === "pause" && (await stillOpen(() => pass.endLease({ end: { pause } }))))
       return { status: "paused" };
-    await pass.commit({ end: { release: true } }); // the handler stands still by now: it is called anew
+    await pass.endLease({ end: { release: true } }); // the handler stands still by now: it is called anew
     return { status: "released" };
   }
 
@@ -195,8 +202,8 @@ export class Execution {
     const { waits, markers } = pass.activity.waits;
     const steps = markers.filter(({ key }) => !pass.memory.isBegun(key));
     try {
-      await pass.commit({ ...(steps.length > 0 ? { steps } : {}), end: { wait: waits } });
-      return true;
+      const change = { ...(steps.length > 0 ? { steps } : {}), end: { wait: waits } };
+      return await pass.endLease(change, () => pass.activity.isStuck);
     } catch (error) {
       if (!(error instanceof StateError) || error.code !== "state.nothing_to_wait_for") throw error;
       const { asked } = this.lease.run;
@@ -219,12 +226,12 @@ async function fail(pass: Pass, refused: unknown): Promise<Outcome> {
   if (!isOfWhatIsCommitted(refused)) throw refused;
   pass.outbox.drop();
   const error = failureOf(refused);
-  await pass.commit({ end: { fail: error } });
+  await pass.endLease({ end: { fail: error } });
   return { status: "failed", error };
 }
 
 /** @returns false if what it is about was taken back meanwhile */
-async function stillOpen(commit: () => Promise<void>): Promise<boolean> {
+async function stillOpen(commit: () => Promise<unknown>): Promise<boolean> {
   try {
     await commit();
     return true;

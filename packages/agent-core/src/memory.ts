@@ -95,6 +95,11 @@ export class Memory {
     return this.#unread.has(key);
   }
 
+  /** Whether a fork has it from its parent. */
+  isFromParent(key: string): boolean {
+    return this.#replay.inherited.has(key);
+  }
+
   isBegun(key: string): boolean {
     return this.#order.has(key);
   }

@@ -5,12 +5,9 @@
 
 import { requireWithin, type Json, type StepKey } from "@sentient/schema";
 import type { Change } from "@sentient/state";
-import type { z } from "zod";
-import type { Definition } from "./define.ts";
-import { AgentError, saidOf } from "./errors.ts";
-import { asJson } from "./json.ts";
 import { toldKey } from "./keys.ts";
 import type { Memory } from "./memory.ts";
+import type { OwnState } from "./own-state.ts";
 import type { Marker } from "./waiting.ts";
 
 type Events = NonNullable<Change["events"]>;
@@ -41,30 +38,19 @@ const MOST_EVENTS = 200;
 export class Outbox {
   readonly #memory: Memory;
   readonly #onTold: () => void;
-  readonly #schema: z.ZodType | undefined;
-  readonly #state: Record<string, unknown> | undefined;
-  /** Whether somebody has had hold of the state, and may have changed it. */
-  #isHeld = false;
-  /** The state as it was last kept. */
-  #sound: Json;
+  readonly #state: OwnState | undefined;
   #progress: Progress | undefined;
   #compensates: boolean | undefined;
   #items: Item[] = [];
   #seq = 0;
   readonly #asked = new Map<string, number>();
   readonly #counts = new Map<string, number>();
-  /** What the run began with does not fit. */
-  readonly problem: AgentError | undefined;
 
-  /** @param first the state of the run before its first step @param onTold hears that there is something to be told */
-  constructor({ schemas }: Definition, first: Json, memory: Memory, onTold: () => void) {
+  /** @param onTold hears that there is something to be told */
+  constructor(state: OwnState | undefined, memory: Memory, onTold: () => void) {
+    this.#state = state;
     this.#memory = memory;
     this.#onTold = onTold;
-    this.#schema = schemas.state;
-    const parsed = schemas.state?.safeParse(first);
-    this.#state = parsed && ((parsed.data ?? {}) as Record<string, unknown>);
-    this.#sound = structuredClone(this.#state) as Json;
-    this.problem = parsed?.error && stateError(saidOf(parsed.error), parsed.error);
   }
 
   get isEmpty(): boolean {
@@ -74,25 +60,6 @@ export class Outbox {
   /** Whether there is more to tell than one commit takes. */
   get hasMore(): boolean {
     return this.#items.length > MOST_EVENTS;
-  }
-
-  /** Undefined without a schema for it. */
-  get state(): Record<string, unknown> | undefined {
-    this.#isHeld = true;
-    return this.#state;
-  }
-
-  /** As it was remembered. The object stays the same one. */
-  restore(state: Json | undefined): void {
-    if (!this.#state || state === undefined) return;
-    const parsed = this.#schema!.safeParse(state); // and has what the schema has got since
-    this.#sound = (parsed.success ? parsed.data : state) as Json;
-    this.#reset();
-  }
-
-  #reset(): void {
-    for (const key of Object.keys(this.#state!)) delete this.#state![key];
-    Object.assign(this.#state!, structuredClone(this.#sound));
   }
 
   /** A key was asked for: what is told from now on comes after it. */
@@ -129,8 +96,7 @@ export class Outbox {
 
   /** @throws `agent.invalid_state` */
   take(change: Change): Told {
-    const state = this.#isHeld && this.#state && isStep(change) ? { state: this.#checkedState() } : {};
-    this.#sound = state.state ?? this.#sound;
+    const state = this.#state?.isHeld && isStep(change) ? { state: this.#state.keep() } : {};
     const items = this.#items.splice(0, MOST_EVENTS);
     const progress = this.#progress;
     const compensates = this.#compensates;
@@ -156,31 +122,6 @@ export class Outbox {
     return [...told].map(([path, n]) => ({ key: toldKey(path, n), name: "told", status: "completed" }));
   }
 
-  /** A copy of it: what is changed while it is on its way is kept with what comes next. */
-  #checkedState(): Json {
-    const parsed = this.#schema!.safeParse(this.#state);
-    if (!parsed.success) throw stateError(saidOf(parsed.error), parsed.error);
-    try {
-      return asJson(parsed.data, "it");
-    } catch (error) {
-      throw stateError((error as Error).message, error);
-    }
-  }
-
-  /** @throws `agent.invalid_state` if it could not be kept as it is */
-  requireSound(): void {
-    if (this.#isHeld && this.#state) this.#checkedState();
-  }
-
-  /** What could not be kept is not: the state is again what it was. */
-  keepSound(): void {
-    try {
-      this.requireSound();
-    } catch {
-      this.#reset();
-    }
-  }
-
   /** What could not be told. */
   putBack({ change: { progress, compensates }, items }: Told): void {
     this.#progress ??= progress;
@@ -192,8 +133,7 @@ export class Outbox {
   drop(): void {
     this.#items = [];
     this.#progress = undefined;
-    this.#isHeld = false;
-    if (this.#state) this.#reset();
+    this.#state?.reset();
   }
 }
 
@@ -204,12 +144,4 @@ function isStep({ steps = [], end }: Change): boolean {
 
 function isFinal({ end }: Change): boolean {
   return end !== undefined && ("complete" in end || "fail" in end || "cancel" in end);
-}
-
-function stateError(why: string, cause: unknown): AgentError {
-  return new AgentError({
-    code: "agent.invalid_state",
-    message: `the state of the run does not fit its definition: ${why}`,
-    cause,
-  });
 }

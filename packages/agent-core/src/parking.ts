@@ -18,8 +18,7 @@ export async function park(
   problem: Problem,
   events: { type: string; data: Json }[] = [],
 ): Promise<void> {
-  await pass.commit({ events, end: { park: { reason, problem: { ...problem, retryable: false } } } });
-  pass.halt("parked");
+  await pass.endLease({ events, end: { park: { reason, problem: { ...problem, retryable: false } } } });
 }
 
 /**

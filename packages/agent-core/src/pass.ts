@@ -11,21 +11,32 @@
 //     what it waits for is seen as well, be it a time or something from outside.
 
 import { AsyncLocalStorage } from "node:async_hooks";
-import { systemClock } from "@sentient/db-pool";
-import { limits } from "@sentient/schema";
-import type { Change, Lease, Replay, Wait } from "@sentient/state";
+import { setTimeout as sleep } from "node:timers/promises";
+import { backoff, systemClock } from "@sentient/db-pool";
+import { limits, type StepKey } from "@sentient/schema";
+import {
+  StateError,
+  type Attempted,
+  type Change,
+  type Lease,
+  type Replay,
+  type Step,
+  type Wait,
+} from "@sentient/state";
 import { Activity } from "./activity.ts";
 import type { Definition } from "./define.ts";
 import {
   cancelledError,
   isOfWhatIsAsked,
   isOfWhatIsCommitted,
+  isPassing,
   nestedError,
   tooManyWaitsError,
   type AgentError,
 } from "./errors.ts";
 import { Memory } from "./memory.ts";
 import { Outbox, type Told } from "./outbox.ts";
+import { OwnState } from "./own-state.ts";
 import { parkMismatch, parkTooLong } from "./parking.ts";
 import type { Halt, Place } from "./place.ts";
 import { Stream } from "./stream.ts";
@@ -34,8 +45,13 @@ import { MOST_WAITS, type Marker, type Waiting } from "./waiting.ts";
 
 /** How long what is told may wait for something to be committed with, in milliseconds. */
 const TELL_MS = 200;
+/** How long code may take until it has asked for all that is remembered, in milliseconds. */
+const REPLAY_MS = 1_000;
+/** How long it waits at most until it commits again what could not be, in milliseconds. */
+const AGAIN_MS = 500;
 
-const never = new Promise<never>(() => {});
+/** One of its own each time: what waits for it goes with it. */
+const forever = () => new Promise<never>(() => {});
 
 export class Pass {
   readonly lease: Lease;
@@ -43,6 +59,7 @@ export class Pass {
   readonly tools: Tools;
   readonly memory: Memory;
   readonly activity: Activity;
+  readonly state: OwnState | undefined;
   readonly outbox: Outbox;
   readonly stream: Stream;
   /** When it began, and what its chance follows from while it does what another run did that it was forked from. */
@@ -58,7 +75,10 @@ export class Pass {
   #remembered: number;
   #asked = false;
   #halt: Halt | undefined;
+  #toCancel: AgentError | undefined;
   #cancelled: AgentError | undefined;
+  /** While it is being committed that the run ends, or waits. */
+  #ending: Promise<void> | undefined;
   #telling: (() => void) | undefined;
   readonly #forget: () => void;
   #inTurn: Promise<unknown> = Promise.resolve();
@@ -76,20 +96,26 @@ export class Pass {
       now: () => this.time,
       isHalted: () => this.#halt !== undefined,
     });
+    const { state } = definition.schemas;
+    this.state = state && new OwnState(state, replay.first);
     this.memory = new Memory(replay, {
       onRead: (step) => {
-        this.outbox.restore(replay.stateAfter(step.key));
+        this.state?.restore(replay.stateAfter(step.key), !this.activity.isForked);
         this.#ends.set(step.key, step.endedAt);
+        if (!this.memory.isReading) void this.#comeAlive();
       },
       isAlone: () => this.activity.isAlone,
     });
-    this.outbox = new Outbox(definition, replay.first, this.memory, () => this.#tellSoon());
+    this.outbox = new Outbox(this.state, this.memory, () => this.#tellSoon());
     this.#isLive = !this.memory.isReading;
     this.#remembered = this.memory.size;
     this.stream = new Stream(lease, tools);
     this.#claimedAt = lease.run.updatedAt.getTime();
     this.#forget = tools.notices.onChanged(lease.run.id, () => this.activity.hint());
-    lease.over.addEventListener("abort", () => this.halt("lost"), { once: true });
+    const lost = () => {
+      if (!this.#ending) this.halt("lost");
+    };
+    lease.over.addEventListener("abort", lost, { once: true });
   }
 
   /** Aborts when the run is cancelled or is another's by now. */
@@ -129,20 +155,33 @@ export class Pass {
   // ending
 
   halt(why: Halt): void {
-    if (this.#halt === "lost" || this.#halt === "parked") return;
+    if (this.#isGone) return;
     this.#halt = why;
-    if (why === "lost" || why === "parked") {
-      this.#stop.abort(new Error("the run is not this worker's any more"));
-      this.#over.resolve(why);
-    }
+    if (this.#isGone) this.#stop.abort(new Error("the run is not this worker's any more"));
+    if (why === "lost" || why === "parked") this.#over.resolve(why);
     this.activity.look();
   }
 
-  /** Everything that waits, and all that is begun from now on, throws that it is cancelled. */
+  /**
+   * Everything that waits, and all that is begun from now on, throws that it is cancelled. Not before the handler has come to
+   * where it was: what it has said is to undo what it did is to be known.
+   */
   cancel(reason: string | undefined): void {
-    if (this.#cancelled) return;
-    this.#cancelled = cancelledError(this.lease.run.id, reason);
+    this.#toCancel ??= cancelledError(this.lease.run.id, reason);
+    if (this.#isLive) this.cancelNow();
+    else setTimeout(() => this.cancelNow(), REPLAY_MS).unref();
+  }
+
+  /** What it was to be cancelled for takes effect, if it was. */
+  cancelNow(): void {
+    if (!this.#toCancel || this.#cancelled) return;
+    this.#cancelled = this.#toCancel;
     this.#stop.abort(this.#cancelled);
+  }
+
+  async #comeAlive(): Promise<void> {
+    await this.memory.settled();
+    if (!this.memory.isReading) this.cancelNow();
   }
 
   // doing
@@ -150,11 +189,11 @@ export class Pass {
   /** Counts as something that goes on until it settles. */
   async perform<T>(place: Place, work: () => Promise<T>): Promise<T> {
     this.requireOutside();
-    if (place.signal.aborted && !this.#cancelled) return never;
+    if (place.signal.aborted && !this.#cancelled) return forever();
     this.activity.begin();
     try {
       const result = await work();
-      return this.#isOver(place) ? await this.#leave() : result;
+      return this.#isGone ? await this.#leave() : result; // what was remembered is answered, where it is to be ended too
     } catch (error) {
       if (this.#isOver(place)) return await this.#leave();
       throw error;
@@ -165,12 +204,16 @@ export class Pass {
 
   /** X3. */
   #isOver({ signal }: Place): boolean {
-    return this.#halt === "lost" || this.#halt === "parked" || (signal.aborted && !this.#cancelled);
+    return this.#isGone || (signal.aborted && !this.#cancelled);
+  }
+
+  get #isGone(): boolean {
+    return this.#halt === "lost" || this.#halt === "parked" || this.#halt === "ended";
   }
 
   #leave(): Promise<never> {
     this.activity.end();
-    return never;
+    return forever();
   }
 
   /** What a step of the user's does is in here: it cannot ask for more of the run. */
@@ -197,6 +240,7 @@ export class Pass {
   /** X2, X3. To be asked before something new is begun. */
   async fresh(place: Place, key: string): Promise<void> {
     if (!this.#isLive) await this.#untilLive(place, key);
+    while (this.#ending) await this.#ending;
     if (this.#remembered >= limits.steps && !place.isUndo && !this.#halt)
       await parkTooLong(this, this.#remembered, limits.steps);
     if (this.#halt || (place.signal.aborted && !this.#cancelled)) await this.#leave();
@@ -206,10 +250,25 @@ export class Pass {
   async #untilLive(place: Place, key: string): Promise<void> {
     const isOver = () => this.#halt !== undefined || place.signal.aborted;
     if (await this.memory.isAllRead(place.isUndo, isOver)) this.#isLive = true;
-    else if (!isOver()) await parkMismatch(this, key);
+    else if (!isOver() && !this.#toCancel) await parkMismatch(this, key);
+    this.cancelNow();
   }
 
   // remembering
+
+  /** What is remembered under a key; as something else the run is parked: its code has changed. */
+  async recall(key: StepKey, attempted: Attempted): Promise<Step | undefined> {
+    const before = await this.memory.recall(key);
+    if (!before) return undefined;
+    try {
+      await this.tools.state.requireSame(this.lease, before, attempted);
+      return before;
+    } catch (error) {
+      this.problem = error;
+      this.halt(error instanceof StateError && error.code === "state.journal_mismatch" ? "parked" : "lost");
+      return forever();
+    }
+  }
 
   /** The time at a place once something was done there. */
   passTime({ time }: Place, key: string): void {
@@ -220,24 +279,53 @@ export class Pass {
 
   /** Commits, along with what is to be told besides. Where that fails for good the pass is over, and it does not settle. */
   async commit(change: Change): Promise<void> {
-    let told: Told | undefined;
     this.#asked ||= change.asks !== undefined;
+    for (let tries = 0; ; tries++) {
+      let told: Told | undefined;
+      try {
+        await this.stream.flush(); // what was streamed before is there before it is remembered that it was
+        told = this.outbox.take(change);
+        return await this.#commitNow(change, told);
+      } catch (error) {
+        if (told) this.outbox.putBack(told);
+        if (isOfWhatIsCommitted(error)) throw error;
+        if (!isPassing(error) || this.time + AGAIN_MS >= this.lease.until.getTime()) return this.#lose(error);
+        await sleep(backoff(tries, { first: 20, max: AGAIN_MS }));
+      }
+    }
+  }
+
+  async #commitNow(change: Change, told: Told): Promise<void> {
+    const { steps = [], events = [], ...rest } = change;
+    const { at } = await this.tools.state.commit(this.lease, {
+      ...told.change,
+      ...rest,
+      steps: [...steps, ...told.markers],
+      events: [...told.events, ...events],
+    });
+    this.#remembered += steps.length;
+    for (const { key, status } of steps) if (status !== "started") this.#ends.set(key, at);
+  }
+
+  /**
+   * The same of what ends the lease: nothing is begun meanwhile, and nothing of the pass settles once it was committed.
+   *
+   * @param isStill whether it is still to be, once all that was streamed is written
+   * @returns whether it was
+   */
+  async endLease(change: Change, isStill = () => true): Promise<boolean> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#ending = promise;
     try {
-      await this.stream.flush(); // what was streamed before is there before it is remembered that it was
-      told = this.outbox.take(change);
-      const { steps = [], events = [], ...rest } = change;
-      const { at } = await this.tools.state.commit(this.lease, {
-        ...told.change,
-        ...rest,
-        steps: [...steps, ...told.markers],
-        events: [...told.events, ...events],
-      });
-      this.#remembered += steps.length;
-      for (const { key, status } of steps) if (status !== "started") this.#ends.set(key, at);
-    } catch (error) {
-      if (told) this.outbox.putBack(told);
-      if (isOfWhatIsCommitted(error)) throw error;
-      await this.#lose(error);
+      await this.stream.flush().catch(() => {}); // the commit says what is wrong
+      if (!isStill()) return false;
+      await this.commit(change);
+      this.halt("park" in change.end! ? "parked" : "ended");
+      return true;
+    } finally {
+      this.#ending = undefined;
+      if (this.lease.over.aborted) this.halt("lost"); // unless it has ended so
+      resolve();
     }
   }
 
@@ -252,9 +340,12 @@ export class Pass {
   }
 
   #lose(problem: unknown): Promise<never> {
-    if (this.#halt !== "lost") this.problem = problem;
-    this.halt("lost");
-    return never;
+    if (this.#ending && !this.lease.over.aborted) this.#ending = undefined; // it will not be, either
+    if (!this.#ending) {
+      if (!this.#isGone) this.problem = problem;
+      this.halt("lost");
+    }
+    return forever();
   }
 
   #tellSoon(): void {

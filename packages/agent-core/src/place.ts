@@ -1,5 +1,5 @@
 /** Why a pass goes no further, unless its handler ends. */
-export type Halt = "pause" | "release" | "lost" | "parked";
+export type Halt = "pause" | "release" | "lost" | "parked" | "ended";
 
 /** Where in a run something is done. */
 export interface Place {

@@ -57,12 +57,13 @@ export function contextOf(pass: Pass, root: Place, path: Scope, undoes: Undo[]):
       }
     };
     /** The key is taken before anything else happens, and what is wrong with it is a rejection. */
-    const at = async <T>(name: string, work: (key: StepKey) => Promise<T>): Promise<T> => {
-      const key = keyOf(name);
-      return perform(key, () => work(key));
-    };
-    const fork = async <T>(name: string, work: (fork: Fork) => Promise<T>): Promise<T> =>
-      work({ pass, place, key: keyOf(name), open });
+    const at = <T>(name: string, work: (key: StepKey) => Promise<T>): Promise<T> =>
+      heeded(async () => {
+        const key = keyOf(name);
+        return perform(key, () => work(key));
+      });
+    const fork = <T>(name: string, work: (fork: Fork) => Promise<T>): Promise<T> =>
+      heeded(async () => work({ pass, place, key: keyOf(name), open }));
     const draw = drawing(pass, scope);
     const chunks = new Map<StepKey, number>();
     const context = {
@@ -70,7 +71,7 @@ export function contextOf(pass: Pass, root: Place, path: Scope, undoes: Undo[]):
       key: `${info.id}/${scope.path}`,
       signal: place.signal,
       get state() {
-        return pass.outbox.state;
+        return pass.state?.fields;
       },
       log: logOf(pass, place),
       step: (name: string, work: Undo["work"], options: StepOptions = {}) =>
@@ -95,7 +96,8 @@ export function contextOf(pass: Pass, root: Place, path: Scope, undoes: Undo[]):
           let result: Promise<Json> | undefined;
           return Object.freeze({
             id,
-            result: () => (result ??= perform(resultKey, () => resultOf(pass, place, resultKey, id))),
+            result: () =>
+              (result ??= heeded(() => perform(resultKey, () => resultOf(pass, place, resultKey, id)))),
           });
         });
       },
@@ -136,6 +138,13 @@ export function contextOf(pass: Pass, root: Place, path: Scope, undoes: Undo[]):
     return Object.freeze(context) as unknown as Context<never>;
   };
   return open(root, path);
+}
+
+/** Whose failure ends no process where nobody waits for it yet, or any more. */
+function heeded<T>(work: () => Promise<T>): Promise<T> {
+  const promise = work();
+  promise.catch(() => {});
+  return promise;
 }
 
 function infoOf({ lease: { run } }: Pass): RunInfo {

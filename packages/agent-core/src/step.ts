@@ -5,7 +5,7 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { canonicalJson, failureOf, hashOf, type Failure, type Json, type StepKey } from "@sentient/schema";
-import { StateError, type Step } from "@sentient/state";
+import type { Step } from "@sentient/state";
 import { z } from "zod";
 import type { StepContext, StepOptions } from "./context.ts";
 import { AgentError, checked, RememberedError } from "./errors.ts";
@@ -52,15 +52,7 @@ export async function performStep(
     input === undefined
       ? {}
       : { inputHash: hashOf(canonicalJson(asJson(input, `the input of the step ${name}`))) };
-  const before = await pass.memory.recall(key);
-  if (before)
-    await pass.tools.state
-      .requireSame(pass.lease, before, { name, ...inputHash })
-      .catch(async (error: unknown) => {
-        pass.problem = error;
-        pass.halt(error instanceof StateError && error.code === "state.journal_mismatch" ? "parked" : "lost");
-        return new Promise<never>(() => {});
-      });
+  const before = await pass.recall(key, { name, ...inputHash });
   if (before?.status === "completed") return before.result;
   if (before?.status === "failed") throw new RememberedError(before.error);
   await pass.fresh(place, key);

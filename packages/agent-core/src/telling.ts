@@ -16,7 +16,7 @@ export async function emitEvent(
   type: string,
   data: Json,
 ): Promise<void> {
-  if (await pass.memory.recall(key)) return;
+  if (await pass.recall(key, { name: "emit" })) return;
   await pass.fresh(place, key);
   await pass.commit({
     steps: [{ key, name: "emit", status: "completed" }],
@@ -31,7 +31,7 @@ export async function makeCheckpoint(
   name: string,
   metadata: Json | undefined,
 ): Promise<void> {
-  if (await pass.memory.recall(key)) return;
+  if (await pass.recall(key, { name: "checkpoint" })) return;
   await pass.fresh(place, key);
   await pass.commit({
     steps: [{ key, name: "checkpoint", status: "completed" }],
@@ -44,7 +44,7 @@ export async function makeCheckpoint(
 
 /** Whether the run comes here for the first time, or has come here with this code. */
 export async function patchAt(pass: Pass, place: Place, key: StepKey): Promise<boolean> {
-  if (await pass.memory.recall(key)) return true;
+  if (await pass.recall(key, { name: "patch" })) return true;
   if (pass.memory.isReadingWithin(place.path)) {
     await pass.memory.settled();
     if (pass.memory.isReadingWithin(place.path)) return false;

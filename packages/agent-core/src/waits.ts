@@ -18,7 +18,7 @@ const Milliseconds = z
 
 /** W1. */
 export async function sleepUntil(pass: Pass, place: Place, key: StepKey, time: number | Date): Promise<void> {
-  const before = await pass.memory.recall(key);
+  const before = await pass.recall(key, { name: "sleep" });
   const until =
     before?.status === "completed"
       ? new Date(before.result as string)
@@ -60,7 +60,7 @@ export async function waitForSignal(
     `the wait for ${name}`,
   );
   const until = timeout === undefined ? undefined : await deadlineOf(pass, place, deadlineKey, timeout);
-  const before = await pass.memory.recall(key);
+  const before = await pass.recall(key, { name: "waitFor" });
   if (before?.status === "failed") throw new RememberedError(before.error);
   const taken =
     before?.status === "completed"
@@ -81,7 +81,7 @@ type Taken = { data: Json } | { timedOut: true };
 
 /** W1. */
 async function deadlineOf(pass: Pass, place: Place, key: StepKey, timeout: number): Promise<Date> {
-  const before = await pass.memory.recall(key);
+  const before = await pass.recall(key, { name: "deadline" });
   if (before?.status === "completed") return new Date(before.result as string);
   return begin(pass, place, key, timeOf(pass, timeout), "deadline");
 }
@@ -145,7 +145,7 @@ export async function askPerson(
   options: AskOptions,
 ): Promise<Answer<unknown>> {
   const settings = checked(AskSettings, options, `the question ${name}`);
-  const before = await pass.memory.recall(key);
+  const before = await pass.recall(key, { name: "ask" });
   if (before?.status === "failed") throw new RememberedError(before.error);
   const answer =
     before?.status === "completed"

@@ -21,7 +21,11 @@ import type { Store } from "./store.ts";
 type Without<T, K extends string> = T extends unknown ? Omit<T, K> : never;
 
 /** What is remembered of a step, as a union by its status. */
-export type Step = { key: string } & (
+export type Step = {
+  key: string;
+  /** How often its run had been put back by then. */
+  era: number;
+} & (
   | (Without<Extract<StoredStep, { status: "completed" }>, "id" | "begun"> & { result: Json })
   | Without<Extract<StoredStep, { status: "failed" | "started" | "retrying" }>, "id" | "begun">
 );
@@ -123,8 +127,8 @@ function asOf(step: StoredStep, counts: (n: number) => boolean): StoredStep | un
 
 function stepOf(row: StoredStep, contents: ReadonlyMap<string, string>): Step {
   const { id, begun: _, ...rest } = row;
-  const [run, , key] = id;
-  if (rest.status !== "stored") return { key, ...rest };
+  const [run, era, key] = id;
+  if (rest.status !== "stored") return { key, era, ...rest };
   const { blob, ...core } = rest;
   const text = contents.get(blob);
   if (text === undefined)
@@ -133,7 +137,7 @@ function stepOf(row: StoredStep, contents: ReadonlyMap<string, string>): Step {
       message: `the result of the step ${key} of the run ${run} is gone: its details were kept for a time and then removed`,
       details: { run, key },
     });
-  return { key, ...core, status: "completed", result: JSON.parse(text) as Json };
+  return { key, era, ...core, status: "completed", result: JSON.parse(text) as Json };
 }
 
 /** What a step is in the code that runs now. */
