@@ -1,0 +1,440 @@
+// Steps: done once as far as can be, tried again as their policy says, and remembered as JSON.
+
+import { describe, expect, test } from "vitest";
+import { z } from "zod";
+import { defineAgent, defineWorkflow, NonRetryable, type Context, type StepContext } from "../src/index.ts";
+import {
+  dies,
+  eventsOf,
+  failureOf,
+  fresh,
+  freshProcess,
+  gate,
+  later,
+  LEASE_MS,
+  played,
+  processOn,
+  storyOf,
+} from "./support/fresh.ts";
+
+const NOW = { delay: 0, attempts: 3 };
+
+/** Whatever it throws, as a handler sees it. */
+const caught = (work: Promise<unknown>) =>
+  work.then(
+    () => undefined,
+    (error: Error & { code?: string }) => error,
+  );
+
+describe("a step", () => {
+  test("that is remembered is not done again, and answers what it did, as JSON, both times", async () => {
+    let done = 0;
+    const seen: unknown[] = [];
+    const flow = defineWorkflow({
+      name: "flow",
+      run: async (ctx) => {
+        const value = await ctx.step("make", () => ({ n: ++done, b: 1, a: undefined, deep: [{ z: -0 }] }));
+        const nothing = await ctx.step("nothing", () => {});
+        seen.push(JSON.stringify([value, nothing]));
+        await ctx.sleep(60_000);
+        return value;
+      },
+    });
+    const process = await freshProcess({ workflows: [flow] });
+    const handle = await process.sentient.start(flow);
+    await played(process);
+    await later(process, 60_000);
+    expect(await handle.result()).toEqual({ n: 1, b: 1, deep: [{ z: 0 }] });
+    expect(done).toBe(1);
+    const asJson = '[{"b":1,"deep":[{"z":0}],"n":1},null]';
+    expect(seen).toEqual([asJson, asJson]);
+  });
+
+  test("of one name and another is told apart by how often the name was said", async () => {
+    const flow = defineWorkflow({
+      name: "flow",
+      run: async (ctx) => [await ctx.step("a", () => 1), await ctx.step("a", () => 2), ctx.key],
+    });
+    const sentient = await fresh({ workflows: [flow] });
+    const handle = await sentient.start(flow);
+    expect(await handle.result()).toEqual([1, 2, `${handle.id}/main`]);
+    const journal = await sentient.state.journal(handle.id);
+    expect([...journal.keys()]).toEqual(["main/a#1", "main/a#2"]);
+  });
+
+  test("with a name that cannot be one, or an option that is not known, fails where it is asked for", async () => {
+    const flow = defineWorkflow({
+      name: "flow",
+      run: async (ctx) => [
+        (await caught(ctx.step("no spaces", () => 1)))?.code,
+        (await caught(ctx.step("a", () => 1, { retries: 3 } as never)))?.code,
+        (await caught(ctx.step("a", () => 1, { timeout: 0 })))?.code,
+      ],
+    });
+    const sentient = await fresh({ workflows: [flow] });
+    expect(await sentient.execute(flow)).toEqual([
+      "agent.bad_option",
+      "agent.bad_option",
+      "agent.bad_option",
+    ]);
+  });
+
+  test("that gives what is no JSON, or too much of it, fails at once and for good", async () => {
+    let tries = 0;
+    const flow = defineWorkflow({
+      name: "flow",
+      retry: NOW,
+      run: async (ctx) => {
+        const date = await caught(ctx.step("date", () => (tries++, { at: new Date() })));
+        const large = await caught(ctx.step("large", () => (tries++, "x".repeat(1_100_000))));
+        return [date?.name, date?.message, large?.code];
+      },
+    });
+    const sentient = await fresh({ workflows: [flow] });
+    const [name, message, code] = (await sentient.execute(flow)) as string[];
+    expect([name, code, tries]).toEqual(["NonRetryable", "schema.limit", 2]);
+    expect(message).toContain("at: a Date is no JSON");
+  });
+
+  test("gets an idempotency key that is the same at each attempt, or one of its own", async () => {
+    const keys: string[] = [];
+    const flow = defineWorkflow({
+      name: "flow",
+      retry: NOW,
+      run: async (ctx) => {
+        await ctx.step("charge", ({ idempotencyKey, attempt }) => {
+          keys.push(idempotencyKey);
+          if (attempt < 3) throw new Error("not yet");
+        });
+        await ctx.step("own", ({ idempotencyKey }) => void keys.push(idempotencyKey), {
+          idempotencyKey: "order-1",
+        });
+      },
+    });
+    const sentient = await fresh({ workflows: [flow] });
+    const { id } = await sentient.start(flow);
+    await sentient.handle(id).result();
+    const key = `${id}/main/charge#1`;
+    expect(keys).toEqual([key, key, key, "order-1"]);
+  });
+
+  test("that asks for more of its run while it works is told to do so before or after", async () => {
+    const flow = defineWorkflow({
+      name: "flow",
+      retry: { attempts: 1 },
+      run: async (ctx) => {
+        const within = (work: (ctx: Context<undefined>) => unknown) =>
+          caught(ctx.step("outer", async () => work(ctx))).then((error) => error?.code);
+        return [
+          await within((c) => c.step("inner", () => 1)),
+          await within((c) => c.sleep(1)),
+          await within((c) => c.waitFor("go")),
+          await within((c) => c.call("other")),
+          await within((c) => c.emit("custom")),
+          await within((c) => c.all([])),
+          await within((c) => c.race({ a: async () => 1 })),
+          await within((c) => c.map([1], async () => 1)),
+          await within((c) => c.compensate("undo", () => {})),
+          (await within((c) => [c.random(), c.uuid(), c.now(), c.state, c.log.info("is well")].length)) ??
+            "is well",
+        ];
+      },
+    });
+    const sentient = await fresh({ workflows: [flow] });
+    expect(await sentient.execute(flow)).toEqual([
+      ...Array.from({ length: 9 }, () => "agent.nested"),
+      "is well",
+    ]);
+  });
+
+  test("sees what it waits for pass while another step goes on for long", async () => {
+    const slow = gate<string>();
+    const flow = defineWorkflow({
+      name: "flow",
+      run: async (ctx) =>
+        ctx.race({
+          work: (branch) => branch.step("slow", slow.pass),
+          time: async (branch) => {
+            await branch.sleep(30_000);
+            return "time is up";
+          },
+        }),
+    });
+    const process = await freshProcess({ workflows: [flow] });
+    const handle = await process.sentient.start(flow);
+    const playing = played(process);
+    await slow.reached;
+    await process.clock.advance(30_000);
+    await playing;
+    expect(await handle.result()).toEqual({ winner: "time", value: "time is up" });
+  });
+});
+
+describe("a step that fails", () => {
+  test("is tried again at once where that is soon, and let go of where it is not", async () => {
+    const attempts: number[] = [];
+    const flow = defineWorkflow({
+      name: "flow",
+      run: async (ctx) =>
+        ctx.step(
+          "flaky",
+          ({ attempt }) => {
+            attempts.push(attempt);
+            if (attempt < 3) throw new Error("not yet");
+            return "done";
+          },
+          { retry: { attempts: 3, delay: 60_000, factor: 1 } },
+        ),
+    });
+    const process = await freshProcess({ workflows: [flow] });
+    const handle = await process.sentient.start(flow);
+    await played(process);
+    expect(await process.sentient.explain(handle.id)).toMatchObject([
+      { code: "waits_for_retry", step: "main/flaky#1" },
+    ]);
+    expect(attempts).toEqual([1]);
+    await later(process, 29_000); // half of the delay is the least
+    expect(attempts).toEqual([1]);
+    for (let i = 0; i < 2; i++) await later(process, 90_000);
+    expect(attempts).toEqual([1, 2, 3]);
+    expect(await handle.result()).toBe("done");
+    const failed = (await eventsOf(process.sentient, handle.id)).filter(({ type }) => type === "step.failed");
+    expect(failed.map(({ data }) => data)).toMatchObject([
+      { attempt: 1, retryAt: expect.any(String) as string },
+      { attempt: 2, retryAt: expect.any(String) as string },
+    ]);
+  });
+
+  test("in real time is tried again without letting go of the run", async () => {
+    const flow = defineWorkflow({
+      name: "flow",
+      run: async (ctx) =>
+        ctx.step(
+          "flaky",
+          ({ attempt }) => {
+            if (attempt < 3) throw new Error("not yet");
+            return attempt;
+          },
+          { retry: { delay: 20, factor: 1 } },
+        ),
+    });
+    const sentient = await fresh({ workflows: [flow] });
+    const handle = await sentient.start(flow);
+    expect(await handle.result()).toBe(3);
+    expect((await storyOf(sentient, handle.id)).filter((type) => type.startsWith("run."))).toEqual([
+      "run.queued",
+      "run.started",
+      "run.completed",
+    ]);
+  });
+
+  test("counts its attempts across a crash of its process", async () => {
+    const attempts: string[] = [];
+    const hang = gate();
+    const flowIn = (name: string, work: (step: StepContext) => unknown) =>
+      defineWorkflow({
+        name: "flow",
+        run: async (ctx) =>
+          ctx.step(
+            "flaky",
+            (step) => {
+              attempts.push(`${name} ${step.attempt}`);
+              return work(step);
+            },
+            { retry: { attempts: 3, delay: 60_000 } },
+          ),
+      });
+    const fails = () => {
+      throw new Error("not yet");
+    };
+    const first = await freshProcess({
+      workflows: [flowIn("first", (s) => (s.attempt > 1 ? hang.pass() : fails()))],
+    });
+    const handle = await first.sentient.start("flow");
+    await played(first);
+    await first.clock.advance(90_000);
+    void played(first);
+    await hang.reached; // and it is never heard of again
+    const second = await processOn(first.db, first.clock, { workflows: [flowIn("second", fails)] });
+    await later(second, LEASE_MS);
+    await later(second, 180_000);
+    expect(attempts).toEqual(["first 1", "first 2", "second 2", "second 3"]);
+    expect(await failureOf(() => handle.result())).toMatchObject({ message: "not yet" });
+  });
+
+  test("with what is not to be tried again is not", async () => {
+    let tries = 0;
+    const throwing = (error: Error) =>
+      defineAgent({
+        name: "throwing",
+        retry: NOW,
+        run: (ctx) =>
+          ctx.step("once", () => {
+            tries++;
+            throw error;
+          }),
+      });
+    for (const error of [
+      new NonRetryable("the card is stolen", { cause: new Error("code 7") }),
+      Object.assign(new Error("the card is stolen"), { retryable: false }),
+      Object.assign(new Error("the card is stolen"), { name: "NonRetryable" }),
+    ]) {
+      tries = 0;
+      const agent = throwing(error);
+      const sentient = await fresh({ agents: [agent] });
+      const failure = await failureOf(() => sentient.execute(agent));
+      expect(failure.message).toContain("the card is stolen");
+      expect(tries).toBe(1);
+    }
+    tries = 0;
+    const agent = throwing(new Error("control: any other is"));
+    await failureOf(async () => (await fresh({ agents: [agent] })).execute(agent));
+    expect(tries).toBe(3);
+  });
+
+  test("fails with the same name, message, code, cause and stack, the first time and in another process", async () => {
+    class OutOfStock extends Error {
+      readonly code = "shop.out_of_stock";
+      override get name() {
+        return "OutOfStock";
+      }
+    }
+    const seen: { name: string; message: string; code?: string | undefined; stack?: string | undefined }[] =
+      [];
+    const flow = defineWorkflow({
+      name: "flow",
+      retry: { attempts: 1 },
+      run: async (ctx) => {
+        const error = await caught(
+          ctx.step("buy", () => {
+            throw new OutOfStock("no more of it", { cause: new RangeError("-1 left") });
+          }),
+        );
+        const { name, message, code, stack } = error!;
+        seen.push({ name, message, code, stack });
+        await ctx.sleep(60_000);
+        throw error!;
+      },
+    });
+    const first = await freshProcess({ workflows: [flow] });
+    const handle = await first.sentient.start(flow);
+    await played(first);
+    const second = await processOn(first.db, first.clock, { workflows: [flow] });
+    await later(second, 60_000);
+    expect(seen[0]).toEqual({
+      name: "OutOfStock",
+      message: "no more of it (because of RangeError: -1 left)",
+      code: "shop.out_of_stock",
+      stack: expect.stringContaining("step.test.ts") as string,
+    });
+    expect(seen[1]).toEqual(seen[0]);
+    const failure = await failureOf(() => second.sentient.handle(handle.id).result());
+    expect(failure).toMatchObject({ ...seen[0], failure: { retryable: false } });
+  });
+});
+
+describe("a step that takes too long", () => {
+  test("is aborted at its time, and has failed; it is tried again like one that fails otherwise", async () => {
+    const aborted: string[] = [];
+    const reached = [gate(), gate()];
+    const flow = defineWorkflow({
+      name: "flow",
+      run: async (ctx) =>
+        ctx.step(
+          "slow",
+          async ({ signal, attempt }) => {
+            signal.addEventListener("abort", () => aborted.push((signal.reason as { code: string }).code));
+            await reached[attempt - 1]!.pass(); // never opened: it does not listen
+          },
+          { timeout: 5_000, retry: { attempts: 2, delay: 0 } },
+        ),
+    });
+    const process = await freshProcess({ workflows: [flow] });
+    const handle = await process.sentient.start(flow);
+    const playing = played(process);
+    await reached[0]!.reached;
+    await process.clock.advance(5_000);
+    await reached[1]!.reached;
+    await process.clock.advance(5_000);
+    await playing;
+    expect(await failureOf(() => handle.result())).toMatchObject({ code: "agent.step_timeout" });
+    expect(aborted).toEqual(["agent.step_timeout", "agent.step_timeout"]);
+  });
+
+  test("of a second is told of while it goes on, and then remembered like any other", async () => {
+    const slow = gate<string>();
+    const flow = defineWorkflow({ name: "flow", run: (ctx) => ctx.step("slow", slow.pass) });
+    const sentient = await fresh({ workflows: [flow] });
+    const handle = await sentient.start(flow);
+    const told = [];
+    for await (const { type } of handle.events()) {
+      told.push(type);
+      if (type === "step.started") slow.open("at last");
+    }
+    expect(told).toEqual(["run.queued", "run.started", "step.started", "step.completed", "run.completed"]);
+    expect(await handle.result()).toBe("at last");
+  });
+});
+
+describe("a step whose code has changed", () => {
+  const flow = (name: string, input: number) =>
+    defineWorkflow({
+      name: "flow",
+      run: async (ctx) => {
+        await ctx.step(name, () => 1, { input });
+        await ctx.sleep(60_000);
+        return "done";
+      },
+    });
+
+  test.each([
+    ["works on something else", flow("a", 2)],
+    ["has another name", flow("b", 1)],
+  ])("and %s parks its run, which goes on once it is put back", async (_, changed) => {
+    const first = await freshProcess({ workflows: [flow("a", 1)] });
+    const { id } = await first.sentient.start("flow");
+    await played(first);
+    await first.clock.advance(60_000);
+    const second = await processOn(first.db, first.clock, { workflows: [changed] });
+    await played(second);
+    expect(await first.sentient.get(id)).toMatchObject({ status: "parked", parkedFor: "journal_mismatch" });
+    expect(await failureOf(() => first.sentient.handle(id).result())).toMatchObject({
+      code: "agent.run_parked",
+    });
+    await first.sentient.resume(id);
+    await played(first);
+    expect(await first.sentient.handle(id).result()).toBe("done"); // control: the same code does go on
+  });
+});
+
+describe("a crash", () => {
+  const ledger = z.object({ n: z.number().default(0) });
+
+  test.each([
+    ["before", 2],
+    ["after", 1],
+  ] as const)("%s a step is remembered does it %i times, and remembers one result", async (when, times) => {
+    let done = 0;
+    const flow = defineWorkflow({
+      name: "flow",
+      state: ledger,
+      run: async (ctx) => {
+        const n = await ctx.step("count", () => {
+          ctx.state.n++;
+          return ++done;
+        });
+        return { n, state: ctx.state.n };
+      },
+    });
+    const first = await freshProcess({ workflows: [flow] });
+    const { id } = await first.sentient.start(flow);
+    const { dead } = dies(first, { at: 1, when });
+    void played(first);
+    await dead;
+    const second = await processOn(first.db, first.clock, { workflows: [flow] });
+    expect(await later(second, LEASE_MS - 1)).toBe(0); // control: not before its lease has run out
+    await later(second, 1);
+    expect(await second.sentient.handle(id).result()).toEqual({ n: times, state: 1 });
+    expect(done).toBe(times);
+  });
+});
