@@ -37,7 +37,7 @@ const essay = defineAgent({
 
 await using sentient = await createSentient({ url: "mem://", agents: [essay] });
 
-const first = await sentient.start(essay, null);
+const first = await sentient.start(essay);
 const text = await first.result();
 console.log(done.join(", "));
 console.log(text);

@@ -46,7 +46,7 @@ while ((await countOf("waiting")) < naps.length) await pause(20);
 console.log(`40 runs sleep for an hour, and a worker with 2 slots holds ${await countOf("running")} of them`);
 console.log(await sentient.execute(nap, 1_500));
 
-const prompt = await sentient.start(invoice, null);
+const prompt = await sentient.start(invoice);
 await sentient.signal(prompt.id, "paid", { total: 12 });
-const late = await sentient.start(invoice, null);
+const late = await sentient.start(invoice);
 for (const each of [prompt, late]) console.log(`paid in time: ${await each.result()}`);

@@ -28,7 +28,7 @@ const novelist = defineAgent({
 
 await using sentient = await createSentient({ url: "mem://", agents: [novelist] });
 
-const handle = await sentient.start(novelist, null);
+const handle = await sentient.start(novelist);
 const numbers: number[] = [];
 for await (const piece of handle.chunks()) {
   if (piece.kind === "reset") process.stdout.write("\n(that attempt failed; again)\n");

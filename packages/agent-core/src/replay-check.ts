@@ -65,10 +65,12 @@ async function checkExport(
   await using db = await openDatabase({ url: "mem://" });
   await using bus = createEventBus(db);
   const state = createState(db, bus);
-  const { imported } = await (typeof lines === "string" ? state.importFromFile(lines) : state.import(lines));
+  const { run: exported, imported } = await (typeof lines === "string"
+    ? state.importFromFile(lines)
+    : state.import(lines));
   const registry = new Registry([routing(state), ...definitions]);
   const checked: CheckedRun[] = [];
-  for (const id of imported) {
+  for (const id of new Set([exported, ...imported])) {
     const run = await state.load(id);
     const replay = await replayOf(run, state);
     checked.push(replay ? await check({ run, ...replay }, registry) : skipped(run, REMOVED));
