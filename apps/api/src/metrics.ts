@@ -70,7 +70,7 @@ async function load(sentient: Sentient, streams: Streams): Promise<Loaded> {
     description: "requests by what they were for, until the answer began",
     advice: { explicitBucketBoundaries: BUCKETS },
   });
-  const serializer = new PrometheusSerializer();
+  const serializer = new PrometheusSerializer("", false, undefined, true, true); // no path of this process
   return {
     durations,
     text: async () => serializer.serialize((await reader.collect()).resourceMetrics),

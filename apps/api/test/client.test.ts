@@ -225,7 +225,7 @@ describe("the rest", () => {
 
     const consumer = await sentient.events.consumer(
       "mailer",
-      { filter: { types: "order.*" }, retry: { attempts: 1 } } as never,
+      { filter: { types: "order.*" }, retry: { attempts: 1 } },
       () => {
         throw new Error("no mail today");
       },
