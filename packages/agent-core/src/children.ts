@@ -6,6 +6,7 @@ import { z } from "zod";
 import type { CallOptions } from "./context.ts";
 import type { Definition } from "./define.ts";
 import { checked, RememberedError } from "./errors.ts";
+import { forTheFirstTime, requireNotFailed } from "./first-time.ts";
 import { asJson } from "./json.ts";
 import type { Pass } from "./pass.ts";
 import type { Place } from "./place.ts";
@@ -35,11 +36,14 @@ export async function callRun(pass: Pass, place: Place, called: Called): Promise
   const step = { name: "call", inputHash: inputHashOf(called) };
   const before = await pass.recall(key, step);
   if (before?.status === "completed") return before.result;
-  if (before?.status === "failed") throw new RememberedError(before.error);
-  await pass.fresh(place, key);
+  requireNotFailed(before);
   const isOwn = before && !pass.memory.isFromParent(key); // what a parent has begun is the parent's
-  const child = isOwn ? runIdFor(nameOf(what), keyOf(pass, key, before.era)) : await startChild(pass, called);
-  return awaitRun(pass, place, { key, ...step, child });
+  return forTheFirstTime(pass, place, { key, ...step }, async () => {
+    const child = isOwn
+      ? runIdFor(nameOf(what), keyOf(pass, key, before.era))
+      : await startChild(pass, called);
+    return awaitRun(pass, place, { key, ...step, child });
+  });
 }
 
 export interface Awaited {
@@ -53,9 +57,9 @@ export interface Awaited {
 export async function resultOf(pass: Pass, place: Place, key: StepKey, child: string): Promise<Json> {
   const before = await pass.recall(key, { name: "result" });
   if (before?.status === "completed") return before.result;
-  if (before?.status === "failed") throw new RememberedError(before.error);
-  await pass.fresh(place, key);
-  return awaitRun(pass, place, { key, name: "result", child });
+  requireNotFailed(before);
+  const step = { key, name: "result" };
+  return forTheFirstTime(pass, place, step, () => awaitRun(pass, place, { ...step, child }));
 }
 
 async function awaitRun(pass: Pass, place: Place, { child, ...step }: Awaited): Promise<Json> {
@@ -89,11 +93,12 @@ export async function spawnRun(pass: Pass, place: Place, called: Called): Promis
   const step = { key, name: "spawn", inputHash: inputHashOf(called) };
   const before = await pass.recall(key, step);
   if (before?.status === "completed") return before.result as string;
-  if (before?.status === "failed") throw new RememberedError(before.error);
-  await pass.fresh(place, key);
-  const child = await startChild(pass, called);
-  await pass.commit({ steps: [{ ...step, status: "completed", result: child }] });
-  return child;
+  requireNotFailed(before);
+  return forTheFirstTime(pass, place, step, async () => {
+    const child = await startChild(pass, called);
+    await pass.commit({ steps: [{ ...step, status: "completed", result: child }] });
+    return child;
+  });
 }
 
 async function startChild(pass: Pass, { key, what, input, options }: Called): Promise<string> {

@@ -36,11 +36,16 @@ export async function startOptionsOfName(name: string, input: unknown, state: St
     if (error instanceof StateError && error.code === "state.not_found") return [];
     throw error;
   });
-  const [last] = versions.toSorted((one, other) => other.registeredAt.getTime() - one.registeredAt.getTime());
+  const [last] = versions.toSorted(newestFirst);
   return {
     ...startOptionsOf(name, input),
     ...(last ? { version: last.version, queue: last.queue } : {}),
   };
+}
+
+function newestFirst(one: Agent, other: Agent): number {
+  const later = other.registeredAt.getTime() - one.registeredAt.getTime();
+  return later || other.version.localeCompare(one.version, "en", { numeric: true });
 }
 
 /** What is kept is what was given: the handler gets it as the schema makes it, each time. */

@@ -87,6 +87,7 @@ async function attempt(step: Attempting, before: Step | undefined): Promise<unkn
     } catch (error) {
       if (place.signal.aborted) throw error; // of its run or its branch: it has not failed
       const failure = failureOf(error);
+      pass.state?.keepSound();
       const delay = delayAfter(policy, attempts, error);
       if (delay === undefined) {
         if (place.isUndo) await rememberRetry(step, failure, attempts, startedAt, new Date(pass.time)); // S3

@@ -5,6 +5,7 @@ import type { Change } from "@sentient/state";
 import { z } from "zod";
 import type { RunLog } from "./context.ts";
 import { checked } from "./errors.ts";
+import { forTheFirstTime, requireNotFailed } from "./first-time.ts";
 import { asJson } from "./json.ts";
 import type { Pass } from "./pass.ts";
 import type { Place } from "./place.ts";
@@ -16,12 +17,16 @@ export async function emitEvent(
   type: string,
   data: Json,
 ): Promise<void> {
-  if (await pass.recall(key, { name: "emit" })) return;
-  await pass.fresh(place, key);
-  await pass.commit({
-    steps: [{ key, name: "emit", status: "completed" }],
-    events: [{ type, data: asJson(data, `the data of the event ${type}`) }],
-  });
+  const step = { key, name: "emit" };
+  const before = await pass.recall(key, step);
+  requireNotFailed(before);
+  if (before) return;
+  await forTheFirstTime(pass, place, step, () =>
+    pass.commit({
+      steps: [{ ...step, status: "completed" }],
+      events: [{ type, data: asJson(data, `the data of the event ${type}`) }],
+    }),
+  );
 }
 
 export async function makeCheckpoint(
@@ -31,14 +36,14 @@ export async function makeCheckpoint(
   name: string,
   metadata: Json | undefined,
 ): Promise<void> {
-  if (await pass.recall(key, { name: "checkpoint" })) return;
-  await pass.fresh(place, key);
-  await pass.commit({
-    steps: [{ key, name: "checkpoint", status: "completed" }],
-    checkpoint: {
-      name,
-      ...(metadata === undefined ? {} : { metadata: asJson(metadata, "the metadata of a checkpoint") }),
-    },
+  const step = { key, name: "checkpoint" };
+  const before = await pass.recall(key, step);
+  requireNotFailed(before);
+  if (before) return;
+  await forTheFirstTime(pass, place, step, () => {
+    const about =
+      metadata === undefined ? {} : { metadata: asJson(metadata, "the metadata of a checkpoint") };
+    return pass.commit({ steps: [{ ...step, status: "completed" }], checkpoint: { name, ...about } });
   });
 }
 

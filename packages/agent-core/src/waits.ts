@@ -6,7 +6,8 @@ import type { Json, StepKey } from "@sentient/schema";
 import { StateError } from "@sentient/state";
 import { z } from "zod";
 import type { Answer, AskOptions, WaitOptions } from "./context.ts";
-import { AgentError, checked, NonRetryable, RememberedError, saidOf } from "./errors.ts";
+import { AgentError, checked, NonRetryable, saidOf } from "./errors.ts";
+import { forTheFirstTime, requireNotFailed } from "./first-time.ts";
 import { asJson } from "./json.ts";
 import type { Pass } from "./pass.ts";
 import type { Place } from "./place.ts";
@@ -61,11 +62,13 @@ export async function waitForSignal(
   );
   const until = timeout === undefined ? undefined : await deadlineOf(pass, place, deadlineKey, timeout);
   const before = await pass.recall(key, { name: "waitFor" });
-  if (before?.status === "failed") throw new RememberedError(before.error);
+  requireNotFailed(before);
   const taken =
     before?.status === "completed"
       ? (before.result as unknown as Taken)
-      : await takeSignal(pass, place, key, name, until);
+      : await forTheFirstTime(pass, place, { key, name: "waitFor" }, () =>
+          takeSignal(pass, place, key, name, until),
+        );
   if ("timedOut" in taken) return undefined;
   if (!schema) return taken.data;
   const parsed = schema.safeParse(taken.data);
@@ -94,7 +97,6 @@ async function takeSignal(
   name: string,
   until: Date | undefined,
 ): Promise<Taken> {
-  await pass.fresh(place, key);
   const { state } = pass.tools;
   const look = (): Promise<Taken | undefined> =>
     pass.inTurn(async () => {
@@ -146,11 +148,13 @@ export async function askPerson(
 ): Promise<Answer<unknown>> {
   const settings = checked(AskSettings, options, `the question ${name}`);
   const before = await pass.recall(key, { name: "ask" });
-  if (before?.status === "failed") throw new RememberedError(before.error);
+  requireNotFailed(before);
   const answer =
     before?.status === "completed"
       ? (before.result as unknown as Answer<Json>)
-      : await asked(pass, place, { key, name }, settings);
+      : await forTheFirstTime(pass, place, { key, name: "ask" }, () =>
+          asked(pass, place, { key, name }, settings),
+        );
   if ("expired" in answer) throw expiredError(pass, key);
   const parsed = settings.schema?.safeParse(answer.value);
   if (parsed?.success === false) throw invalidAnswerError(pass, key, parsed.error);
@@ -165,7 +169,6 @@ async function asked(
   { key, name }: { key: StepKey; name: string },
   { text = name, schema, assignee, deadline, onTimeout }: z.output<typeof AskSettings>,
 ): Promise<Closed> {
-  await pass.fresh(place, key);
   const { state } = pass.tools;
   const { id } = pass.lease.run;
   const known = pass.hasAsked
