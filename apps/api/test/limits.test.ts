@@ -93,7 +93,9 @@ describe("who is slow", () => {
       const { url } = await served(sentient);
       const { hostname, port } = new URL(url);
       const open = async () => {
-        const socket = connect(Number(port), hostname).on("error", () => {});
+        const socket = connect(Number(port), hostname)
+          .on("error", () => {})
+          .resume();
         await once(socket, "connect");
         return socket;
       };
