@@ -1,6 +1,7 @@
 // Definitions. Owns: what an agent or a workflow is in code: frozen, named, versioned, with a schema at every boundary.
 
 import { hashOf, Name, Version, type Json } from "@sentient/schema";
+import { isDeepStrictEqual } from "node:util";
 import { z } from "zod";
 import type { Context } from "./context.ts";
 import { AgentError, saidOf } from "./errors.ts";
@@ -162,13 +163,17 @@ function define(kind: Definition["kind"], options: object): Definition<never, ne
   }) as Definition<never, never>;
 }
 
-/** @throws `agent.bad_definition` unless a run can begin with `{}`, and what the schema makes of that can be kept */
+/** @throws `agent.bad_definition` unless a run can begin with `{}`, and what the schema makes of that can be kept and read again */
 function requireBeginning(name: string, state: Schema): void {
   const first = state.safeParse({});
   if (!first.success)
     throw badDefinition(name, "its state does not begin with {}: give the fields of its schema defaults");
   try {
-    asJson(first.data, "what its state begins with");
+    const kept = asJson(first.data, "what its state begins with");
+    if (!isDeepStrictEqual(asJson(state.parse(kept), "it"), kept))
+      throw new TypeError(
+        "what its state begins with is another once it was kept and read again: leave out transforms",
+      );
   } catch (error) {
     throw badDefinition(name, (error as Error).message);
   }

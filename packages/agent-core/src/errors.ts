@@ -119,7 +119,8 @@ export function isOfWhatIsCommitted(error: unknown): boolean {
 
 /** Whether nothing was changed, and the very same may succeed a moment later. */
 export function isPassing(error: unknown): boolean {
-  return error instanceof SentientError && error.retryable && error.outcome === "not_applied";
+  const { retryable, outcome } = error as Partial<SentientError>;
+  return retryable === true && outcome === "not_applied";
 }
 
 /** Whether it is about what was asked for, rather than about whether the database answers, or whose the run is. */

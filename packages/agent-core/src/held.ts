@@ -58,8 +58,9 @@ export class Held {
     const { run } = lease;
     const { notices, logger } = this.#options.tools;
     const outcome = await awaited.catch((error: unknown) => this.#giveUp(lease, error));
-    if ("problem" in outcome && outcome.problem !== undefined)
-      logger.warn({ run: run.id, error: outcome.problem }, `a run is ${outcome.status}`);
+    const { problem: error } = { problem: undefined, ...outcome };
+    if (error !== undefined) logger.warn({ run: run.id, error }, `a run is ${outcome.status}`);
+    else logger.debug({ run: run.id }, `a run is ${outcome.status}`);
     this.#executions.delete(lease); // H1
     notices.letGo(run.id, isEnd(outcome) ? outcome : undefined);
     if (run.parent !== undefined) notices.changed(run.parent);

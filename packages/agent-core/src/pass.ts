@@ -289,7 +289,8 @@ export class Pass {
       } catch (error) {
         if (told) this.outbox.putBack(told);
         if (isOfWhatIsCommitted(error)) throw error;
-        if (!isPassing(error) || this.time + AGAIN_MS >= this.lease.until.getTime()) return this.#lose(error);
+        if (!isPassing(error) || this.time + AGAIN_MS >= this.lease.until.getTime())
+          return this.#lose(error, change.end !== undefined);
         await sleep(backoff(tries, { first: 20, max: AGAIN_MS }));
       }
     }
@@ -339,8 +340,9 @@ export class Pass {
     }
   }
 
-  #lose(problem: unknown): Promise<never> {
-    if (this.#ending && !this.lease.over.aborted) this.#ending = undefined; // it will not be, either
+  /** @param isEnd whether it was to end the lease; of what fails beside that, it may be why */
+  #lose(problem: unknown, isEnd = false): Promise<never> {
+    if (isEnd) this.#ending = undefined;
     if (!this.#ending) {
       if (!this.#isGone) this.problem = problem;
       this.halt("lost");

@@ -27,12 +27,15 @@ export class SchedulesFace {
   put(id: string, what: string, input: Json, options: CronOptions): Promise<Schedule>;
   put(id: string, what: Definition | string, input: unknown, options: CronOptions): Promise<Schedule> {
     const definition = typeof what === "string" ? (this.#find(what) ?? what) : what;
-    const { name, version, kind, queue, input: json } = startOptionsOf(definition, input);
+    const { name, version, kind, queue, secrets, input: json } = startOptionsOf(definition, input);
+    const timeout = typeof definition === "string" ? undefined : definition.timeout;
     return this.#schedules.put(id, {
       name,
       ...(version === undefined ? {} : { version }),
       ...(kind === undefined ? {} : { kind }),
       ...(queue === undefined ? {} : { queue }),
+      ...(secrets === undefined ? {} : { secrets }),
+      ...(timeout === undefined ? {} : { timeout }),
       input: json ?? null,
       ...options,
     });

@@ -20,6 +20,9 @@ export const Schedule = z.object({
   tags: z.array(z.string().min(1).max(128)).max(31).optional(),
   limits: z.array(RunLimit).max(8).optional(),
   maxAttempts: z.int().min(1).optional(),
+  secrets: z.array(z.string().min(1).max(256)).max(64).optional(),
+  /** How long each of its runs may take, in milliseconds. */
+  timeout: z.int().min(1).optional(),
   cron: z.string().min(1).max(256),
   /** An IANA name, as in `Europe/Berlin`. */
   timeZone: z.string().min(1).max(64),

@@ -51,7 +51,7 @@ type Done = Omit<Firing, "problems">;
 async function fireOne(schedule: Schedule, now: Date, context: Context, depth: Depth): Promise<Done> {
   const { id, nextAt: first, lastAt, lastRun, ...rest } = schedule;
   const due = dueSlots({ ...rest, nextAt: first! }, now);
-  const all = due.slots.map((slot) => ({ slot, draft: draftOf(schedule, slot) }));
+  const all = due.slots.map((slot) => ({ slot, draft: draftOf(schedule, slot, now) }));
   const ids = all.map(({ draft }) => draft.id);
   const there = new Set(ids.length === 0 ? [] : await context.db.query(queries.readThere(ids)));
   const runs = all.filter(({ draft }) => !there.has(draft.id));
@@ -83,15 +83,17 @@ async function fireOne(schedule: Schedule, now: Date, context: Context, depth: D
 }
 
 /** What a slot starts. It can be found by the schedule, which is its correlation, and says by a tag which slot it is. */
-export function draftOf(schedule: Schedule, slot: Date): RunOf<"queued"> {
+export function draftOf(schedule: Schedule, slot: Date, now: Date): RunOf<"queued"> {
   const { id, kind, name, version, input, queue, priority, capabilities, tags = [], limits } = schedule;
-  const { maxAttempts } = schedule;
+  const { maxAttempts, secrets, timeout } = schedule;
   const at = slot.toISOString();
+  const deadline =
+    timeout === undefined ? undefined : new Date(Math.max(slot.getTime(), now.getTime()) + timeout);
   return draftFor(runIdOf(id, slot), {
     kind,
     name,
     input,
-    ...defined({ version, queue, priority, capabilities, limits, maxAttempts }),
+    ...defined({ version, queue, priority, capabilities, limits, maxAttempts, secrets, deadline }),
     tags: [...tags, `slot:${at}`],
     correlation: `schedule:${id}`,
   });

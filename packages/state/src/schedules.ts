@@ -21,7 +21,7 @@ import { defined } from "./telling.ts";
 
 const { kind, name, version, queue, priority, capabilities, tags, limits, maxAttempts } =
   ScheduleSchema.shape;
-const { cron, timeZone, missed } = ScheduleSchema.shape;
+const { cron, timeZone, missed, secrets, timeout } = ScheduleSchema.shape;
 const Put = z.strictObject({
   kind: kind.default("task"),
   name,
@@ -33,6 +33,8 @@ const Put = z.strictObject({
   tags,
   limits,
   maxAttempts,
+  secrets,
+  timeout,
   cron,
   timeZone: timeZone.default("UTC"),
   missed: missed.default("once"),
@@ -54,6 +56,10 @@ export interface ScheduleOptions {
   tags?: readonly string[];
   limits?: readonly { key: string; max: number }[];
   maxAttempts?: number;
+  /** What an export leaves out, of each run. */
+  secrets?: readonly string[];
+  /** How long each run may take from then on, in milliseconds; it is cancelled after that. */
+  timeout?: number;
   /** Five parts, or six with seconds in front, or a date. */
   cron: string;
   /** An IANA name, as in `Europe/Berlin`; `UTC` if left out. */
@@ -115,7 +121,7 @@ export class Schedules {
         createdAt: now,
         updatedAt: now,
       }) as Schedule;
-      draftOf(next, now); // what no run can be started with is refused now, and not at its first slot
+      draftOf(next, now, now); // what no run can be started with is refused now, and not at its first slot
       return before && isSame(before, next) ? before : this.#save(before, next);
     });
   }

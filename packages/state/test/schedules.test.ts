@@ -55,6 +55,18 @@ describe("what is said of them", () => {
     );
   });
 
+  test("what it says of secrets and of the time that a run may take counts for its runs", async () => {
+    const clock = clockAt("2026-01-01T12:00:30Z");
+    const { state } = await freshState({ clock });
+    await state.schedules.put("nightly", { ...minutely, secrets: ["password"], timeout: 5_000 });
+    await clock.advance(30_000);
+    const { fired } = await state.sweep();
+    expect(await state.load(fired[0]!.run)).toMatchObject({
+      secrets: ["password"],
+      deadline: new Date("2026-01-01T12:01:05Z"),
+    });
+  });
+
   test("by many at once it is made once", async () => {
     const { state, bus, db } = await freshState();
     const { state: other } = await stateOn(db);

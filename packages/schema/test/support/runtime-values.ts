@@ -518,6 +518,8 @@ export const samples: Record<Noun, Sample> = {
         tags: ["t"],
         limits: [{ key: "k", max: 1 }],
         maxAttempts: 3,
+        secrets: ["password"],
+        timeout: 60_000,
         cron: "0 * * * *",
         timeZone: "UTC",
         missed: "skip",
