@@ -492,6 +492,7 @@ export const samples: Record<Noun, Sample> = {
   schedule: {
     schema: Schedule,
     table: scheduleTable,
+    since: { secrets: 5, timeout: 5 },
     values: [
       {
         id: "nightly",
