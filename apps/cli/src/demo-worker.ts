@@ -7,11 +7,16 @@ import { Ledger } from "./research/ledger.ts";
 import { defineResearch } from "./research/workflow.ts";
 import type { WorkerProcessOptions } from "./demo/crash.ts";
 
-const { url, token, ledger, pace, lease } = JSON.parse(
+const { url, token, ledger, pace, lease, stays } = JSON.parse(
   process.env.SENTIENT_DEMO_WORKER!,
 ) as WorkerProcessOptions;
 const db = await openDatabase({ url, token });
-const { agents, research } = defineResearch({ db, ledger: new Ledger(ledger), pace });
+const within = async (step: string) => {
+  if (!stays || !step.endsWith("/pick#1")) return;
+  process.send?.({ within: step });
+  await new Promise(() => {}); // it is killed here
+};
+const { agents, research } = defineResearch({ db, ledger: new Ledger(ledger), pace, within });
 const sentient = await createSentient({
   database: db,
   agents: allAgents(agents),
@@ -19,8 +24,8 @@ const sentient = await createSentient({
   worker: false,
 });
 const worker = sentient.worker({ lease });
-await worker.start();
 process.send?.({ worker: worker.id });
+await worker.start();
 process.on("disconnect", () => process.exit(1)); // whoever started it is gone
 process.once(
   "SIGTERM",

@@ -34,7 +34,7 @@ export function note(line: string): void {
 
 /** One JSON document; what is in it may hold anything, and is escaped by being JSON. */
 export function jsonText(value: unknown): string {
-  return escaped(JSON.stringify(value, null, 2));
+  return escaped(JSON.stringify(value, null, 2) ?? "null");
 }
 
 /** One JSON document in one line. */
@@ -42,11 +42,13 @@ export function jsonLine(value: unknown): string {
   return escaped(JSON.stringify(value));
 }
 
-/** DEL and C1 controls stand in JSON as they are, and some terminals obey them. */
+/** What stands in JSON as it is, and some terminals obey or hide: DEL, C1 controls, what turns the direction of text. */
 function escaped(json: string): string {
-  return json.replaceAll(
-    /[\u007f-\u009f\u2028\u2029]/g,
-    (character) => `\\u${character.codePointAt(0)!.toString(16).padStart(4, "0")}`,
+  return json.replaceAll(/[\u007f-\u009f\u2028\u2029]|\p{Cf}/gu, (character) =>
+    character
+      .split("")
+      .map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`)
+      .join(""),
   );
 }
 

@@ -2,7 +2,7 @@
 
 import type { Event } from "@sentient/schema";
 import type { ListedRun, Run, Step } from "@sentient/state";
-import { colour, duration, printable, table } from "./print.ts";
+import { colour, duration, jsonText, printable, table } from "./print.ts";
 
 const COLOURS: Record<Run["status"], Parameters<typeof colour>[0]> = {
   queued: "cyan",
@@ -69,9 +69,7 @@ export function cut(text: string, length = 80): string {
 
 /** JSON for people: over several lines, with nothing in it that a terminal obeys. */
 export function jsonLines(value: unknown): string[] {
-  return (JSON.stringify(value, null, 2) ?? "null")
-    .split("\n")
-    .map((line) => line.replaceAll(/[\u007f-\u009f]/g, "\uFFFD"));
+  return jsonText(value).split("\n");
 }
 
 /** Names on the left, what is known of them on the right. */

@@ -1,5 +1,6 @@
 // The crash. Owns: killing the worker process in the middle, for real, and measuring what came of it.
-// K1. It is killed before the question is answered, so the run cannot be over by then.
+// K1. It is killed within a step: it says that it has begun one, and does not end it. At the latest it is before the question is
+//     answered, where a run is gone on with that has no such step ahead.
 // K2. Every figure is measured: the signal by which the process ended, the events of the log, the ledger of its steps.
 
 import { spawn, type ChildProcess } from "node:child_process";
@@ -9,8 +10,6 @@ import { CliError } from "../cli-error.ts";
 import { DEMO_WORKER } from "../places.ts";
 import { count, type Counted, type Ledger } from "../research/ledger.ts";
 
-/** It is killed once so many steps of the readers are remembered. */
-const KILL_AFTER = 2;
 /** After these nobody has the run. */
 const LET_GO = new Set([
   "run.waiting",
@@ -27,6 +26,8 @@ export interface WorkerProcessOptions {
   ledger: string;
   pace: number;
   lease: number;
+  /** Whether it stays within a step of a reader, to be killed there. */
+  stays: boolean;
 }
 
 export interface Crash extends Counted {
@@ -49,45 +50,44 @@ interface Spawned {
 }
 
 export class CrashTest {
-  readonly #options: WorkerProcessOptions;
+  readonly #options: Omit<WorkerProcessOptions, "stays">;
   readonly #ledger: Ledger;
   readonly #say: (line: string) => void;
   readonly #remembered = new Map<string, number>();
   /** Which worker has each run that somebody has. */
   readonly #holders = new Map<string, string>();
-  readonly #readers = new Set<string>();
   readonly #takenOver = new Set<string>();
-  #readerSteps = 0;
   #killed: { pid: number; worker: string; signal: string; at: number } | undefined;
   #takenOverAt = 0;
   #successorAt = 0;
   #current: Spawned | undefined;
   #killing: Promise<void> | undefined;
+  readonly #failed = Promise.withResolvers<never>();
 
-  constructor(options: WorkerProcessOptions, ledger: Ledger, say: (line: string) => void) {
+  constructor(options: Omit<WorkerProcessOptions, "stays">, ledger: Ledger, say: (line: string) => void) {
     this.#options = options;
     this.#ledger = ledger;
     this.#say = say;
   }
 
+  /** Rejects if there is nobody to go on. */
+  get failed(): Promise<never> {
+    return this.#failed.promise;
+  }
+
   async start(): Promise<void> {
-    this.#current = await this.#spawn();
+    this.#current = await this.#spawn(true);
     this.#say(`a worker advances it: process ${this.#current.pid}`);
   }
 
-  async #spawn(): Promise<Spawned> {
+  async #spawn(stays: boolean): Promise<Spawned> {
+    const options: WorkerProcessOptions = { ...this.#options, stays };
     const child = spawn(process.execPath, [...process.execArgv, DEMO_WORKER], {
-      env: { ...process.env, SENTIENT_DEMO_WORKER: JSON.stringify(this.#options) },
+      env: { ...process.env, SENTIENT_DEMO_WORKER: JSON.stringify(options) },
       stdio: ["ignore", "ignore", "inherit", "ipc"],
     });
-    const [said] = (await Promise.race([
-      once(child, "message"),
-      once(child, "exit").then(() =>
-        Promise.reject(
-          new CliError({ code: "cli.failed", message: "the worker process ended before it began" }),
-        ),
-      ),
-    ])) as [{ worker: string }];
+    const [said] = (await Promise.race([once(child, "message"), endOf(child)])) as [{ worker: string }];
+    child.on("message", () => void this.untilKilled().catch(() => {})); // it is within a step; `failed` tells
     return { process: child, pid: child.pid!, worker: said.worker };
   }
 
@@ -95,13 +95,10 @@ export class CrashTest {
   hear(event: Event): void {
     const known = readEvent(event);
     if (known.opaque || !event.run) return;
-    if (known.type === "run.queued" && known.data.name === "reader") this.#readers.add(event.run);
     if (known.type === "run.started") this.#startedBy(event.run, known.data.worker, event.at);
     else if (LET_GO.has(known.type)) this.#holders.delete(event.run);
-    if (known.type !== "step.completed") return;
-    this.#remembered.set(`${event.run}/${known.data.key}`, event.at.getTime());
-    if (this.#readers.has(event.run)) this.#readerSteps++;
-    if (this.#readerSteps >= KILL_AFTER) this.#killing ??= this.#kill();
+    if (known.type === "step.completed")
+      this.#remembered.set(`${event.run}/${known.data.key}`, event.at.getTime());
   }
 
   #startedBy(run: string, worker: string, at: Date): void {
@@ -121,7 +118,7 @@ export class CrashTest {
     const [, signal] = (await ended) as [number | null, NodeJS.Signals | null];
     this.#killed.signal = signal ?? "";
     this.#say(`killed process ${pid} with ${signal}`);
-    this.#current = await this.#spawn();
+    this.#current = await this.#spawn(false);
     this.#successorAt = Date.now();
     const { lease } = this.#options;
     this.#say(
@@ -129,9 +126,12 @@ export class CrashTest {
     );
   }
 
-  /** K1. Resolves once there was a kill and a successor. */
+  /** Resolves once there was a kill and a successor. */
   async untilKilled(): Promise<void> {
-    this.#killing ??= this.#kill();
+    this.#killing ??= this.#kill().catch((error: unknown) => {
+      this.#failed.reject(error);
+      throw error;
+    });
     await this.#killing;
   }
 
@@ -157,4 +157,9 @@ export class CrashTest {
     child.kill("SIGTERM");
     await ended;
   }
+}
+
+async function endOf(child: ChildProcess): Promise<never> {
+  await once(child, "exit");
+  throw new CliError({ code: "cli.failed", message: "the worker process ended before it began" });
 }

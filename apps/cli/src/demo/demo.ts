@@ -71,6 +71,7 @@ export async function demo(subject: Subject, options: DemoOptions): Promise<Demo
   const output = await Promise.race([
     watching.then(() => handle.result({ signal: stop.signal })),
     interrupted,
+    ...(test ? [test.failed] : []),
   ]);
   return {
     run: handle.id,

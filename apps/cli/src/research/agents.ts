@@ -20,6 +20,8 @@ export interface Surroundings {
   ledger?: Ledger;
   /** How long a step takes at least, in milliseconds, where people are to see it. */
   pace?: number;
+  /** Called within each step, by its key, before it has done anything. */
+  within?: (step: string) => Promise<void>;
 }
 
 /** What a step sees that names it. */
@@ -30,10 +32,11 @@ interface Named {
 /** Work that the ledger knows of. */
 export type Act = <T>(work: () => Promise<T>) => (step: Named) => Promise<T>;
 
-export function actOn({ ledger, pace = 0 }: Surroundings): Act {
+export function actOn({ ledger, pace = 0, within }: Surroundings): Act {
   return (work) =>
     async ({ idempotencyKey }) => {
       ledger?.note("began", idempotencyKey);
+      await within?.(idempotencyKey);
       const [result] = await Promise.all([work(), pace > 0 ? sleep(pace) : undefined]);
       ledger?.note("done", idempotencyKey);
       return result;
