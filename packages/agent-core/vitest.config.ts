@@ -1,14 +1,3 @@
-import { defineConfig } from "vitest/config";
+import { databaseTests } from "@sentient/testkit/vitest";
 
-const conditions = ["@sentient/source"];
-
-export default defineConfig({
-  resolve: { conditions },
-  ssr: { resolve: { conditions } },
-  test: {
-    include: ["src/**/*.test.ts", "test/**/*.test.ts"],
-    exclude: ["test/installed/**"], // needs the built package: pnpm check:package
-    testTimeout: 120_000,
-    hookTimeout: 120_000,
-  },
-});
+export default databaseTests({ isolate: true });

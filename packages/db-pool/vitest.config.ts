@@ -1,14 +1,4 @@
-import { defineConfig } from "vitest/config";
+import { databaseTests } from "@sentient/testkit/vitest";
 
-const conditions = ["@sentient/source"];
-
-export default defineConfig({
-  resolve: { conditions },
-  ssr: { resolve: { conditions } },
-  test: {
-    include: ["src/**/*.test.ts", "test/**/*.test.ts"],
-    exclude: ["test/installed/**"], // needs the built package: pnpm check:package
-    testTimeout: 120_000,
-    hookTimeout: 120_000,
-  },
-});
+// Its tests open engines by the hundred, and RocksDB keeps each until its process ends.
+export default databaseTests({ isolate: true });

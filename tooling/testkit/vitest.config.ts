@@ -1,9 +1,3 @@
-import { defineConfig } from "vitest/config";
+import { databaseTests } from "./src/vitest.ts";
 
-const conditions = ["@sentient/source"];
-
-export default defineConfig({
-  resolve: { conditions },
-  ssr: { resolve: { conditions } },
-  test: { include: ["test/**/*.test.ts"], testTimeout: 120_000, hookTimeout: 120_000 },
-});
+export default databaseTests();

@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
@@ -10,25 +10,16 @@ import {
   type Statement,
 } from "@sentient/db-pool";
 import { freshNames } from "@sentient/testkit";
-import { afterAll, onTestFinished } from "vitest";
+import { onTestFinished } from "vitest";
 import { SchemaError } from "../../src/errors.ts";
 import type { Queries } from "../../src/migrate-history.ts";
 
-const folders: string[] = [];
 let engineFolder: Promise<string> | undefined;
 
-afterAll(async () => {
-  await Promise.all(folders.map((folder) => rm(folder, { recursive: true, force: true })));
-});
+/** An empty folder, gone when the tests are through. */
+export const freshFolder = (): Promise<string> => mkdtemp(join(tmpdir(), "sentient-schema-"));
 
-/** An empty folder, gone after the tests of this file. */
-export async function freshFolder(): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), "sentient-schema-"));
-  folders.push(folder);
-  return folder;
-}
-
-/** An empty database, closed after the test; by default one rocksdb engine a test file, and in it a fresh namespace. */
+/** An empty database, closed after the test; by default one rocksdb engine a process, and in it a fresh namespace. */
 export async function freshDatabase(options: DatabaseOptions = {}): Promise<Database> {
   engineFolder ??= freshFolder();
   const url = `rocksdb://${await engineFolder}/engine`;
