@@ -44,7 +44,7 @@ test.skipIf(!hasScript)(
     expect(code, shown).toBe(0);
     expect(shown).toContain("\u001B[?25l"); // the cursor is away while it draws
     expect(shown.lastIndexOf("\u001B[?25h")).toBeGreaterThan(shown.lastIndexOf("\u001B[?25l"));
-    expect(shown).toContain("█");
+    expect(shown).toContain("✔");
     expect(shown).toContain("not written, as you said");
   },
 );

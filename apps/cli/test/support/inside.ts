@@ -17,7 +17,7 @@ export async function inside(args: readonly string[]): Promise<Ended> {
   try {
     process.exitCode = 0;
     const status = await cli(args);
-    return { ...said, code: status ?? (process.exitCode as number), signal: null };
+    return { ...said, code: status ?? process.exitCode, signal: null };
   } finally {
     for (const each of taken) each.mockRestore();
     process.exitCode = before;
