@@ -127,7 +127,8 @@ export class Engine implements Wire {
 
   /** A read that waits keeps the process alive, so it ends with the last LIVE query, which its KILLED tells of. */
   async #pump(): Promise<void> {
-    this.#receiver ??= this.#native.notifications(); // it has kept what came before it was asked for
+    // It has kept what came before it was asked for. To ask is a call as well (E2).
+    this.#receiver ??= this.#inFlight.run(() => this.#native.notifications());
     const receiver = await this.#receiver;
     do {
       const raw = await receiver.recv();
