@@ -31,7 +31,10 @@ describe("a call", () => {
     const handle = await sentient.start(flow, undefined, { correlation: "order-1", priority: 7 });
     expect(await handle.result()).toEqual([4, 6]);
     const { runs } = await sentient.list({ parent: handle.id });
-    expect(runs.map(({ parentStep }) => parentStep).toSorted()).toEqual(["main/double#1", "main/double#2"]);
+    expect(runs.map(({ parentStep }) => String(parentStep)).toSorted()).toEqual([
+      "main/double#1",
+      "main/double#2",
+    ]);
     for (const run of runs)
       expect(run).toMatchObject({
         root: handle.id,

@@ -103,10 +103,12 @@ class Timeline {
       rows.filter(({ id }) => parts[part]!.counts(id[1])).map((row) => ({ part, n: row.id[1], row })),
     );
     this.#contents = contents;
-    this.#left = parts.map(({ steps }) => steps.size);
     parts.forEach(({ steps }, part) => {
-      for (const [key, n] of steps) this.#places.set(key, { part, n });
+      // What a fork was told to remember instead stands where its parent has it.
+      for (const [key, n] of steps) if (n > 1 || !this.#places.has(key)) this.#places.set(key, { part, n });
     });
+    const places = [...this.#places.values()];
+    this.#left = parts.map((_, part) => places.filter((place) => place.part === part).length);
     this.#enter();
     this.first = structuredClone(this.#state);
   }

@@ -75,6 +75,39 @@ describe("a replay", () => {
     expect(["a", "b", "d"].map((key) => stateAfter(key))).toEqual([{ at: 1 }, { at: 20 }, { at: 40 }]);
   });
 
+  test("of a fork that was told to remember something else has the state that its parent had there", async () => {
+    const { state } = await freshState();
+    const lease = await running(state);
+    await state.commit(lease, { steps: [done("a")], state: { at: 1 } });
+    const { n } = await state.commit(lease, { steps: [done("b")], state: { at: 2 } });
+    await state.commit(lease, { end: { complete: null } });
+    await state.fork(lease.run.id, { n, state: { at: 20 }, steps: { a: "other", c: "new" } });
+    const { journal, stateAfter, inherited, origin } = await state.replay(await held(state), WITH_STATE);
+    expect([...journal.keys()]).toEqual(["a", "b", "c"]); // where its parent has it
+    expect(journal.get("a")).toMatchObject({ result: "other" });
+    expect(["a", "b", "c"].map((key) => stateAfter(key))).toEqual([{ at: 1 }, { at: 20 }, undefined]);
+    expect([...inherited]).toEqual(["a", "b"]);
+    expect(origin.run).toBe(lease.run.id);
+  });
+
+  test("is in the order in which it was remembered, and of what has no outcome there is no state", async () => {
+    const { state } = await freshState();
+    const lease = await running(state);
+    await state.commit(lease, { steps: [{ key: "z", name: "z", status: "started" }], state: { at: 1 } });
+    await state.commit(lease, { steps: [done("y")], state: { at: 2 } });
+    await state.commit(lease, { steps: [{ key: "x", name: "x", status: "started" }], state: { at: 3 } });
+    await state.commit(lease, { steps: [{ ...done("z"), attempts: 2 }], state: { at: 4 } });
+    await state.release(lease);
+    const { journal, stateAfter, skip } = await state.replay(await held(state), WITH_STATE);
+    expect([...journal.keys()]).toEqual(["y", "x", "z"]);
+    expect([stateAfter("y"), stateAfter("x"), skip("x"), stateAfter("z")]).toEqual([
+      { at: 2 },
+      undefined,
+      undefined,
+      { at: 4 },
+    ]);
+  });
+
   test("of a run that was put back has what counts, and nothing of what was done since", async () => {
     const { state } = await freshState();
     const lease = await running(state);

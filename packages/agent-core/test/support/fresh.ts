@@ -16,6 +16,8 @@ import {
 } from "../../src/index.ts";
 
 const folders: string[] = [];
+/** Processes that are dead: nobody waits until they have stopped. */
+const dead = new WeakSet<Sentient>();
 let engine: Promise<string> | undefined;
 
 afterAll(async () => {
@@ -44,7 +46,11 @@ export async function fresh(options: SentientOptions = {}): Promise<Sentient> {
 /** As another process on the same database would have it. */
 export async function sentientOn(database: Database, options: SentientOptions = {}): Promise<Sentient> {
   const sentient = await createSentient({ database, ...options });
-  onTestFinished(() => sentient.close());
+  onTestFinished(async () => {
+    const closed = sentient.close();
+    if (!dead.has(sentient)) await closed;
+    else closed.catch(() => {});
+  });
   return sentient;
 }
 
@@ -95,7 +101,7 @@ export interface Death {
  */
 export function dies({ sentient }: Pick<Process, "sentient">, { at, when }: Death) {
   const { state } = sentient;
-  const dead = Promise.withResolvers<void>();
+  const died = Promise.withResolvers<void>();
   const never = new Promise<never>(() => {});
   const counted = { commits: 0 };
   const commit = state.commit.bind(state);
@@ -104,16 +110,17 @@ export function dies({ sentient }: Pick<Process, "sentient">, { at, when }: Deat
     if (isDead) return never;
     const isLast = ++counted.commits === at;
     if (isLast) isDead = true;
+    if (isLast) dead.add(sentient);
     const committed = isLast && when === "before" ? never : commit(...args);
     if (isLast) await (when === "before" ? undefined : committed);
-    if (isLast) dead.resolve();
+    if (isLast) died.resolve();
     return isLast ? never : committed;
   };
   const start = state.start.bind(state);
   state.start = (...args) => (isDead ? never : start(...args));
   const append = state.chunks.append.bind(state.chunks);
   state.chunks.append = (...args) => (isDead ? never : append(...args));
-  return { dead: dead.promise, counted };
+  return { dead: died.promise, counted };
 }
 
 /** The types of a run's events. */
