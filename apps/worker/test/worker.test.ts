@@ -1,0 +1,121 @@
+import { createSentient, type Sentient } from "@sentient/agent-core";
+import { serveBeside } from "@sentient/agent-core/config";
+import { openDatabase } from "@sentient/db-pool";
+import { sabotage, until } from "@sentient/testkit";
+import { readFileSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { expect, onTestFinished, test } from "vitest";
+import { AGENTS, freshFolder, WorkerProcess } from "./support.ts";
+
+/** A folder that this process owns and serves, and a runtime that advances nothing. */
+async function served(): Promise<{ cwd: string; url: string; notes: string; sentient: Sentient }> {
+  const cwd = await freshFolder();
+  const url = `rocksdb://${join(cwd, "data")}`;
+  const db = await openDatabase({ url });
+  const serving = await serveBeside(db);
+  const sentient = await createSentient({ database: db, worker: false });
+  onTestFinished(async () => {
+    await sentient.close();
+    await serving!.close();
+    await db.close();
+  });
+  const notes = join(cwd, "notes");
+  await writeFile(notes, "");
+  return { cwd, url, notes, sentient };
+}
+
+function stepsIn(notes: string): string[] {
+  return readFileSync(notes, "utf8")
+    .trimEnd()
+    .split("\n")
+    .map((line) => line.split(" ")[1]!);
+}
+
+test("a fleet finishes what one of it was killed over, and what is remembered is done once", async () => {
+  const { cwd, url, notes, sentient } = await served();
+  const flags = ["--agents", AGENTS, "--url", url, "--slots", "4", "--lease", "2000"];
+  const fleet = [1, 2].map(() => new WorkerProcess(flags, cwd, { WORKER_NOTES: notes }));
+  await Promise.all(fleet.map((worker) => worker.says("advances runs")));
+
+  const handles = await Promise.all(Array.from({ length: 20 }, () => sentient.start("slow")));
+  const [doomed, other] = fleet as [WorkerProcess, WorkerProcess];
+  await until(() => readFileSync(notes, "utf8").includes(`${doomed.pid} `), { deadline: 60_000 });
+  expect(await doomed.stop("SIGKILL")).toEqual([null, "SIGKILL"]);
+  const finishers = await Promise.all(handles.map((handle) => handle.result({ timeout: 100_000 })));
+
+  expect(new Set(finishers)).toContain(other.pid);
+  const remembered = await Promise.all(
+    handles.map(async ({ id }) => [...(await sentient.state.journal(id)).values()]),
+  );
+  expect(remembered.every((steps) => steps.length === 4)).toBe(true);
+  const steps = stepsIn(notes);
+  expect(new Set(steps).size).toBe(80);
+  expect(steps.length).toBeLessThanOrEqual(80 + 4); // what the dead one was within, one step a slot
+  expect(await other.stop("SIGTERM")).toEqual([0, null]);
+});
+
+test("asked to stop, it hands over what it holds, takes nothing more, and costs no attempt", async () => {
+  const { cwd, url, notes, sentient } = await served();
+  const flags = ["--agents", AGENTS, "--url", url, "--slots", "4", "--lease", "60000"];
+  const first = new WorkerProcess(flags, cwd, { WORKER_NOTES: notes });
+  await first.says("advances runs");
+  const handles = await Promise.all(Array.from({ length: 8 }, () => sentient.start("slow")));
+  await until(() => readFileSync(notes, "utf8").includes(`${first.pid} `), { deadline: 60_000 });
+  expect(await first.stop("SIGTERM")).toEqual([0, null]);
+
+  const runs = await Promise.all(handles.map((handle) => handle.run()));
+  expect(runs.filter(({ status }) => status === "running")).toEqual([]);
+  expect(runs.some(({ status }) => status === "queued")).toBe(true);
+  const second = new WorkerProcess(flags, cwd, { WORKER_NOTES: notes });
+  await Promise.all(handles.map((handle) => handle.result({ timeout: 50_000 }))); // sooner than any lease runs out
+  expect(
+    (await Promise.all(handles.map((handle) => handle.run()))).every(({ attempts }) => attempts <= 1),
+  ).toBe(true);
+  await second.stop("SIGTERM");
+  await sabotage("it is killed instead, and its lease has to run out", async () => {
+    const third = new WorkerProcess(flags, cwd, { WORKER_NOTES: notes });
+    await third.says("advances runs");
+    const handle = await sentient.start("slow");
+    await until(async () => (await handle.status()) === "running", { deadline: 60_000 });
+    await third.stop("SIGKILL");
+    expect(await handle.status()).not.toBe("running");
+  });
+});
+
+test("it says whether it lives and whether it works", async () => {
+  const { cwd, url, notes } = await served();
+  const worker = new WorkerProcess(["--agents", AGENTS, "--url", url, "--health-port", "0"], cwd, {
+    WORKER_NOTES: notes,
+  });
+  const { port } = await worker.says("says whether it lives");
+  const ask = (path: string, method = "GET") => fetch(`http://127.0.0.1:${String(port)}${path}`, { method });
+  expect((await ask("/healthz")).status).toBe(200);
+  await worker.says("advances runs");
+  const ready = await ask("/readyz");
+  expect(ready.status).toBe(200);
+  expect(await ready.json()).toEqual({ ready: true, claims: true, database: true, running: 0 });
+  expect((await ask("/other")).status).toBe(404);
+  expect((await ask("/healthz", "POST")).status).toBe(405);
+  expect(await worker.stop("SIGINT")).toEqual([0, null]);
+});
+
+test("what it cannot be set up with ends it with 2, and what it cannot reach with 1, in one line", async () => {
+  const cwd = await freshFolder();
+  const ends = async (...args: string[]) => {
+    const worker = new WorkerProcess(args, cwd);
+    const [code] = await worker.ended;
+    expect(worker.stderr.trimEnd().split("\n")).toHaveLength(1);
+    return code;
+  };
+  expect(await ends()).toBe(2);
+  expect(await ends("--slots", "many")).toBe(2);
+  expect(await ends("--agents", "./gone.ts")).toBe(2);
+  expect(await ends("--agents", AGENTS, "--url", "ws://127.0.0.1:9/rpc")).toBe(2); // without credentials
+  const file = join(cwd, "file");
+  await writeFile(file, "");
+  expect(await ends("--agents", AGENTS, "--url", `rocksdb://${file}`)).toBe(1);
+  const help = new WorkerProcess(["--help"], cwd);
+  expect(await help.ended).toEqual([0, null]);
+  expect(help.stdout).toContain("Exit status: 0 after SIGTERM");
+});
