@@ -115,8 +115,8 @@ describe("a server", () => {
       status: 201,
       who: secret.split("_")[1],
     });
-    expect(lines.join("")).not.toMatch(/hush|\u001b/);
-    expect(lines.join("")).not.toContain(secret);
+    expect(lines.join("")).not.toContain("hush");
+    for (const word of ["\u001b", secret]) expect(lines.join("")).not.toContain(word);
   });
 });
 
