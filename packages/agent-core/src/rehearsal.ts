@@ -132,5 +132,7 @@ function requireSame({ key, name, inputHash }: Step, attempted: Attempted): void
 /** As if a worker held it. */
 function leaseOn({ asked: _, ...run }: Run): Lease {
   const running = { ...run, status: "running" } as unknown as RunOf<"running">;
-  return { run: running, token: run.token, until: new Date(LATEST), over: new AbortController().signal };
+  const over = new AbortController().signal;
+  const lease = { run: running, token: run.token, until: new Date(LATEST), over, isInDoubt: false };
+  return lease;
 }
