@@ -1,8 +1,9 @@
 // A run's own state: changed in place, kept with its steps, and the same wherever the run goes on.
 
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { z } from "zod";
 import { defineWorkflow, type Context } from "../src/index.ts";
+import { OwnState } from "../src/own-state.ts";
 import {
   dies,
   failureOf,
@@ -94,6 +95,24 @@ describe("the state of a run", () => {
     expect([await handle.result(), tries]).toEqual([2, 2]);
   });
 
+  /** A life whose process dies, and what becomes of the state in the next one. */
+  async function lived(when: "before" | "after", at: number): Promise<unknown> {
+    const { first, handle, next } = await started(
+      flowOf(async (ctx) => {
+        for (const name of ["a", "b", "c"]) {
+          ctx.state.n++;
+          await ctx.step(name, () => void ctx.state.items.push(name));
+        }
+        return { ...ctx.state };
+      }),
+    );
+    const { dead } = dies(first, { at, when });
+    void played(first);
+    await dead;
+    await later(await next(), LEASE_MS);
+    return handle.result();
+  }
+
   test.each([
     ["before", 1],
     ["after", 1],
@@ -104,22 +123,18 @@ describe("the state of a run", () => {
   ] as const)(
     "is what its steps have made of it, where its process dies %s its commit %i",
     async (when, at) => {
-      const { first, handle, next } = await started(
-        flowOf(async (ctx) => {
-          for (const name of ["a", "b", "c"]) {
-            ctx.state.n++;
-            await ctx.step(name, () => void ctx.state.items.push(name));
-          }
-          return { ...ctx.state };
-        }),
-      );
-      const { dead } = dies(first, { at, when });
-      void played(first);
-      await dead;
-      await later(await next(), LEASE_MS);
-      expect(await handle.result()).toEqual({ n: 3, items: ["a", "b", "c"] });
+      expect(await lived(when, at)).toEqual({ n: 3, items: ["a", "b", "c"] });
     },
   );
+
+  test("control: it is not, if what was kept with a step does not come back with it", async () => {
+    const restore = vi.spyOn(OwnState.prototype, "restore").mockImplementation(() => {});
+    try {
+      expect(await lived("after", 2)).toEqual({ n: 3, items: ["c"] });
+    } finally {
+      restore.mockRestore();
+    }
+  });
 
   test("that does not fit is not kept: its run fails with that, and is not tried for ever", async () => {
     const wrong = flowOf(async (ctx) => {
