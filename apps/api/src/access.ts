@@ -29,7 +29,7 @@ const INCLUDES: Readonly<Record<Scope, readonly Policy[]>> = {
   admin: ["read", "write", "worker", "admin"],
 };
 
-export function mayDo({ scopes }: Principal, policy: Policy): boolean {
+function mayDo({ scopes }: Principal, policy: Policy): boolean {
   return policy === "public" || scopes.some((scope) => INCLUDES[scope].includes(policy));
 }
 

@@ -1,7 +1,7 @@
 // Fields. Owns: what comes in, in paths and queries, where everything is text; and what several bodies have in common.
 
 import { z } from "@hono/zod-openapi";
-import { EventId, limits, Name, RunId, StepKey, Version } from "@sentient/schema";
+import { EventId, limits, Name, RunId, StepKey } from "@sentient/schema";
 
 /** A number in a query. */
 export const Int = z
@@ -61,7 +61,7 @@ export const EventFilterFields = {
   correlation: Text.optional(),
 };
 
-export { EventId, Name, RunId, StepKey, Version, z };
+export { EventId, Name, RunId, StepKey, z };
 
 type Defined<T> = { [K in keyof T]: Exclude<T[K], undefined> };
 

@@ -31,7 +31,7 @@ export interface ServedApi {
   close(options?: { deadline?: number }): Promise<void>;
 }
 
-export const DEFAULT_PORT = 4840;
+const DEFAULT_PORT = 4840;
 const HEADER_BYTES = 16 * 1024;
 const HEADERS_MS = 10_000;
 const REQUEST_MS = 30_000;
