@@ -41,6 +41,11 @@ export class Held {
     return this.#executions.size;
   }
 
+  /** Whether one of them may end this process. */
+  get isInDoubt(): boolean {
+    return [...this.#executions.keys()].some((lease) => lease.isInDoubt);
+  }
+
   /** Resolves once all that are held now are not any more. */
   async settled(): Promise<void> {
     await Promise.allSettled([...this.#executions.values()].map(({ outcome }) => outcome));

@@ -46,7 +46,8 @@ import { ROUTE, routing, type ByCapability } from "./routing.ts";
 import { SchedulesFace } from "./schedules.ts";
 import { startOptionsOf, startOptionsOfName } from "./starting.ts";
 import { silent, type Logger, type Tools } from "./tools.ts";
-import { Worker, type WorkerOptions } from "./worker.ts";
+import type { WorkerOptions } from "./worker-options.ts";
+import { Worker } from "./worker.ts";
 
 export interface SentientOptions extends Omit<DatabaseOptions, "clock" | "database"> {
   /** One that is open; it stays so. Or the name of one. */

@@ -6,13 +6,14 @@
 // V3. What is asked of a run reaches its handler within a second.
 // V4. Stopping hands every run over before its next step, and costs it no attempt. Nothing is claimed after it was asked to stop;
 //     what a claim that was on its way then brings is given back. It takes a few seconds at most, also where the database is away.
+// V5. Of runs that may be what ended their workers it advances one at a time, until that has got on.
 
 import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
 import { sleep, systemClock } from "@sentient/db-pool";
 import type { EventBus } from "@sentient/event-bus";
 import type { Lease, StartOptions } from "@sentient/state";
-import { z } from "zod";
+import type { z } from "zod";
 import { Bell } from "./bell.ts";
 import type { Definition } from "./define.ts";
 import { checked } from "./errors.ts";
@@ -21,27 +22,7 @@ import type { Registry } from "./registry.ts";
 import { RELEASE } from "./release.ts";
 import { goRounds } from "./rounds.ts";
 import type { Tools } from "./tools.ts";
-
-export const WorkerOptions = z.strictObject({
-  id: z.string().optional(),
-  slots: z.int().min(1).max(10_000).default(64),
-  queues: z.array(z.string()).min(1).optional(),
-  capabilities: z.array(z.string()).optional(),
-  lease: z.int().min(300).max(3_600_000).default(15_000),
-});
-
-export interface WorkerOptions {
-  /** One for each start of a process; made up if left out. */
-  id?: string;
-  /** Runs at once: 64 if left out. */
-  slots?: number;
-  /** Those of its agents and workflows if left out. */
-  queues?: readonly string[];
-  /** What it can do; runs that ask for more are left to others. All is claimed if left out. */
-  capabilities?: readonly string[];
-  /** How long others wait until they take over its runs should it die, in milliseconds: 15,000 if left out. */
-  lease?: number;
-}
+import { WorkerOptions } from "./worker-options.ts";
 
 /** It asks at least so often, in milliseconds. */
 const TICK_MS = 1_000;
@@ -253,6 +234,7 @@ export class Worker implements AsyncDisposable {
         queues: this.#queues,
         ...(capabilities ? { capabilities } : {}),
         max,
+        inDoubt: this.#held.isInDoubt ? 0 : 1, // V5
         lease,
       });
     } finally {

@@ -3,12 +3,15 @@
 //     it stands in: no lane keeps another waiting.
 // N2. Of the first those that are this worker's own (fleet.ts), by chance: several workers do not all want the same.
 // N3. What is kept back by a limit, or asks for what this worker cannot do, keeps nobody back who stands behind it.
+// N4. A run that may be what has ended its workers is claimed with no other such run, so that one of them does not use up the
+//     attempts of the others.
 
 import type { Name } from "@sentient/schema";
 import type { Context } from "./changing.ts";
 import * as queries from "./claim-queries.ts";
 import type { CandidateRow, Look } from "./claim-queries.ts";
 import type { Share } from "./fleet.ts";
+import { isLate } from "./lease.ts";
 import { laneOf } from "./run.ts";
 
 // Among the oldest, not the oldest: eight workers on one run spend their time in conflicts.
@@ -31,6 +34,7 @@ interface Wanted {
   serves: readonly { name: Name; versions: readonly string[] }[];
   capabilities?: readonly string[] | undefined;
   max: number;
+  inDoubt?: number | undefined;
 }
 
 export interface Candidates {
@@ -76,6 +80,7 @@ export async function findCandidates(
   const used = new Map<string, number>();
   let lanes = lanesOf(wanted);
   let start = 0;
+  let left = wanted.inDoubt ?? Infinity;
   let limit = Math.min(window, Math.max(LEAST_OF_LANE, Math.ceil((4 * window) / lanes.length)));
   for (let page = 0; ; page++) {
     const ids = lanes.map(({ id }) => id);
@@ -84,7 +89,8 @@ export async function findCandidates(
       byLane.flatMap((rows, i) => rows.map((row) => candidateOf(row, lanes[i]!))),
     );
     await learnUsed(used, some, look, db);
-    found.push(...some.filter((run) => isFree(run, look, used, wanted)));
+    const free = some.filter((run) => isFree(run, look, used, wanted));
+    found.push(...free.filter((run) => !isLate(run.attempts + 1, run.maxAttempts) || left-- > 0));
     lanes = lanes.filter((_, i) => Math.max(look.ready[i]!.length, look.due[i]!.length) === limit);
     if (found.length >= wanted.max || lanes.length === 0 || page === PAGES) {
       const first = inTurn(found, window, share);

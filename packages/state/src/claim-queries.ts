@@ -23,6 +23,8 @@ export interface CandidateRow {
   priority: number;
   capabilities: string[];
   limits: { key: string; max: number }[];
+  attempts: number;
+  maxAttempts: number;
   createdAt: Date;
   availableAt?: Date;
   startedAt?: Date;
@@ -48,7 +50,8 @@ export interface Look {
 }
 
 /** Whole fields, as the engine takes as long to reckon with some of them as to read them all. */
-const candidate = surql`id, priority, capabilities, limits, createdAt, availableAt, startedAt, seek, lease`;
+const candidate = surql`
+  id, priority, capabilities, limits, attempts, maxAttempts, createdAt, availableAt, startedAt, seek, lease`;
 
 /** Those that may be claimed, each lane in the order of priority and time; and what would keep them from it. */
 export const readCandidates = (

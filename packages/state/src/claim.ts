@@ -36,6 +36,7 @@ const Options = z.strictObject({
   serves: z.array(z.strictObject({ name: Name, versions: z.array(Version).min(1).max(100) })).max(1_000),
   capabilities: z.array(Name).max(64).optional(),
   max: z.int().min(1).max(1_000).default(1),
+  inDoubt: z.int().min(0).optional(),
   lease: z.int().min(100).max(3_600_000).default(LEASE_MS),
 });
 
@@ -50,6 +51,11 @@ export interface ClaimOptions {
   capabilities?: readonly string[];
   /** How many runs at most; 1 if left out. */
   max?: number;
+  /**
+   * How many runs at most that are at one of their last two attempts, as something ends their workers before they remember a
+   * step; any number if left out. One at a time that has not got on yet, and the others do not pay for it.
+   */
+  inDoubt?: number;
   /** How long the leases last if they are not renewed, in milliseconds; 15,000 if left out. */
   lease?: number;
 }

@@ -5,7 +5,7 @@ import type { Change } from "./change.ts";
 import type { Document } from "./document.ts";
 import { leaseLostError, StateError } from "./errors.ts";
 import type { Marks } from "./queries.ts";
-import type { RunOf } from "./run.ts";
+import type { Run, RunOf } from "./run.ts";
 
 /** How long one lasts that nobody renews, unless somebody says otherwise. */
 export const LEASE_MS = 15_000;
@@ -20,6 +20,8 @@ export interface Lease {
   readonly until: Date;
   /** Aborts once it is given back, or was found to be lost. */
   readonly over: AbortSignal;
+  /** Whether it was claimed at one of its last two attempts, and has not remembered a step since. */
+  readonly isInDoubt: boolean;
 }
 
 /** A lease as it is kept here: with what makes its commits cheap. */
@@ -43,9 +45,12 @@ export class HeldLease implements Lease {
   /** Changes of the state come one after the other: each is told apart from the one before. */
   turn: Promise<unknown> = Promise.resolve();
   readonly #over = new AbortController();
+  /** What it was granted with. */
+  readonly #before: Pick<Run, "attempts" | "maxAttempts" | "steps">;
 
   constructor(run: RunOf<"running">, first: number, n: number) {
     this.run = run;
+    this.#before = run;
     this.first = first;
     this.token = run.lease.token;
     this.n = n;
@@ -58,6 +63,11 @@ export class HeldLease implements Lease {
 
   get over(): AbortSignal {
     return this.#over.signal;
+  }
+
+  get isInDoubt(): boolean {
+    const { attempts, maxAttempts, steps } = this.#before;
+    return this.steps === steps && isLate(attempts, maxAttempts);
   }
 
   /** How often the run was put back. */
@@ -90,6 +100,11 @@ export class HeldLease implements Lease {
     this.end();
     return leaseLostError(this.run.id, this.token);
   }
+}
+
+/** Whether an attempt is one of the last two, before which others were in vain. */
+export function isLate(attempt: number, maxAttempts: number): boolean {
+  return attempt >= Math.max(2, maxAttempts - 1) && attempt <= maxAttempts;
 }
 
 export const NOT_GRANTED =

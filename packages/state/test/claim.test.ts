@@ -1,7 +1,7 @@
 // Who comes next: in which order, past whom, and who does not come at all.
 
 import type { Name } from "@sentient/schema";
-import { VirtualClock } from "@sentient/testkit";
+import { sabotage, VirtualClock } from "@sentient/testkit";
 import { describe, expect, test } from "vitest";
 import { findCandidates } from "../src/candidates.ts";
 import { ALL } from "../src/fleet.ts";
@@ -191,6 +191,44 @@ describe("attempts", () => {
       if (how === "swept") await state.sweep();
     }
     expect(await take(state)).toHaveLength(1);
+  });
+
+  describe("of several, one of which ends its worker", () => {
+    /** Claims all that is to be had, and dies of it, but for what gets on. @returns what is left of the runs */
+    async function die(inDoubt: number | undefined, times: number) {
+      const clock = new VirtualClock();
+      const { state } = await freshState({ clock });
+      const [deadly] = await startMany(state, 1);
+      const good = await startMany(state, 6);
+      const rounds: number[] = [];
+      for (let i = 0; i < times; i++) {
+        const leases = await take(state, 20, `w-${i}`, inDoubt === undefined ? {} : { inDoubt });
+        rounds.push(leases.filter(({ isInDoubt }) => isInDoubt).length);
+        const isDeadly = leases.some(({ run }) => run.id === deadly);
+        for (const lease of isDeadly ? [] : leases) {
+          await state.commit(lease, { steps: [{ key: "s#1", name: "s", status: "completed" }] });
+          expect(lease.isInDoubt).toBe(false);
+          await state.commit(lease, { end: { complete: 1 } });
+        }
+        await clock.advance(LEASE);
+      }
+      const statuses = await Promise.all([deadly!, ...good].map(async (id) => (await state.load(id)).status));
+      return { rounds, statuses };
+    }
+
+    test("the others do not use up their attempts with it, if they are claimed one at a time", async () => {
+      const { rounds, statuses } = await die(1, 12);
+      expect(statuses).toEqual(["parked", ...good(6)]);
+      expect(rounds.slice(0, 3)).toEqual([0, 0, 0]);
+      expect(Math.max(...rounds)).toBe(1);
+    });
+
+    test("control: claimed all at once they do", async () => {
+      const { statuses } = await die(undefined, 12);
+      await sabotage("all at once", () => expect(statuses).toEqual(["parked", ...good(6)]));
+    });
+
+    const good = (count: number) => Array.from({ length: count }, () => "completed");
   });
 
   test("what is given back costs no attempt", async () => {

@@ -11,6 +11,7 @@ const copied = (lease: Lease): Lease => ({
   token: lease.token,
   until: lease.until,
   over: lease.over,
+  isInDoubt: lease.isInDoubt,
 });
 
 test("a lease says until when it is, also after it was renewed and after commits", async () => {

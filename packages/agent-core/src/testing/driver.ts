@@ -7,7 +7,7 @@
 import type { Database } from "@sentient/db-pool";
 import type { Run } from "@sentient/state";
 import type { SentientOptions } from "../sentient.ts";
-import type { WorkerOptions } from "../worker.ts";
+import type { WorkerOptions } from "../worker-options.ts";
 import { Attempts } from "./attempts.ts";
 import { Crashes } from "./crashes.ts";
 import { nextDue, stuckError } from "./due.ts";

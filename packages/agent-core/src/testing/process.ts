@@ -5,7 +5,8 @@ import { setImmediate as turn } from "node:timers/promises";
 import type { Database } from "@sentient/db-pool";
 import type { State } from "@sentient/state";
 import { Sentient, type SentientOptions } from "../sentient.ts";
-import type { Worker, WorkerOptions } from "../worker.ts";
+import type { WorkerOptions } from "../worker-options.ts";
+import type { Worker } from "../worker.ts";
 import type { Attempts } from "./attempts.ts";
 import type { Crashes } from "./crashes.ts";
 

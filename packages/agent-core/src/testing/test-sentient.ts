@@ -2,7 +2,7 @@ import { openDatabase, type Database } from "@sentient/db-pool";
 import type { Run, Step } from "@sentient/state";
 import type { RunHandle } from "../handle.ts";
 import { Sentient, type SentientOptions } from "../sentient.ts";
-import type { WorkerOptions } from "../worker.ts";
+import type { WorkerOptions } from "../worker-options.ts";
 import { AgentError } from "../errors.ts";
 import type { Effect } from "./attempts.ts";
 import { nameIn, type Crash, type CrashOptions } from "./crashes.ts";

@@ -19,8 +19,13 @@ export async function startMany(
 }
 
 /** Claims what it can get, of agents called a. */
-export async function take(state: State, max = 1, worker = "w-1"): Promise<Lease[]> {
-  return state.claim({ worker, serves: serving("a"), max });
+export async function take(
+  state: State,
+  max = 1,
+  worker = "w-1",
+  more: { inDoubt?: number } = {},
+): Promise<Lease[]> {
+  return state.claim({ worker, serves: serving("a"), max, ...more });
 }
 
 export const idsOf = (leases: readonly Lease[]): string[] => leases.map(({ run }) => run.id);
