@@ -15,7 +15,7 @@ export interface Subject {
 }
 
 /** What is asked of this repository itself. */
-const OWN_QUESTION = "How does a run go on after its worker was killed?";
+const OWN_QUESTION = "How are steps remembered, and what happens when a worker dies?";
 const ANY_QUESTION = "What is this about, and how is it used?";
 const REPORTS = ".sentient/reports";
 

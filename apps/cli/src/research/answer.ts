@@ -1,6 +1,6 @@
 // Answer. Owns: the report: what was found as Markdown, with a number at each sentence that says where it stands.
 
-import { distinct, type Finding } from "./reading.ts";
+import { distinct, isSaidBy, type Finding } from "./reading.ts";
 
 export interface Section {
   title: string;
@@ -20,13 +20,13 @@ const IN_SECTION = 4;
 export function draftOf(question: string, read: readonly Section[], unknown: readonly string[]): Draft {
   const [whole, ...others] = read;
   const short = spread(distinct(whole?.findings ?? []), 2).slice(0, IN_SHORT);
-  const used = new Set(short.map(keyOf));
+  const said = [...short];
   const sections = others.flatMap(({ title, findings }) => {
     const own = spread(
-      findings.filter((finding) => !used.has(keyOf(finding))),
+      findings.filter((finding) => !isSaidBy(said, finding)),
       3,
     ).slice(0, IN_SECTION);
-    for (const finding of own) used.add(keyOf(finding));
+    said.push(...own);
     return own.length > 0 ? [{ title, findings: own }] : [];
   });
   return {

@@ -53,6 +53,7 @@ export async function listCorpus(folder: string, code: CodeReading): Promise<Cor
 
 /** A repository's own documents, and what its source files say of themselves. */
 function isWantedOfHeaders(file: string): boolean {
+  if (file.startsWith("apps/cli/")) return false; // what asks is no source of the answer
   return (
     NOTES.test(file) ||
     (/^packages\/[^/]+\/src\//.test(file) && isCode(file) && !/\.test\.[a-z]+$/.test(file))

@@ -65,13 +65,22 @@ function saidBy(stems: readonly string[], weights: Weights): number {
 
 /** The best first, without those that say what a better one says. */
 export function distinct(findings: readonly Finding[]): Finding[] {
-  const kept: { finding: Finding; words: Set<string> }[] = [];
+  const kept: Finding[] = [];
   for (const finding of findings.toSorted((a, b) => b.score - a.score)) {
     if (finding.score <= 0) break;
-    const words = new Set(finding.quote.toLowerCase().match(/[\p{L}\p{N}]+/gu));
-    if (kept.every((other) => overlap(words, other.words) < SAME)) kept.push({ finding, words });
+    if (!isSaidBy(kept, finding)) kept.push(finding);
   }
-  return kept.map(({ finding }) => finding);
+  return kept;
+}
+
+/** Whether one of them says it already. */
+export function isSaidBy(others: readonly Finding[], { quote }: Finding): boolean {
+  const words = wordsIn(quote);
+  return others.some((other) => overlap(words, wordsIn(other.quote)) >= SAME);
+}
+
+function wordsIn(text: string): Set<string> {
+  return new Set(text.toLowerCase().match(/[\p{L}\p{N}]+/gu));
 }
 
 function overlap(a: Set<string>, b: Set<string>): number {

@@ -97,8 +97,8 @@ function joined(parts: { segment: string; index: number }[]): { segment: string;
   const whole: { segment: string; index: number }[] = [];
   for (const part of parts) {
     const last = whole.at(-1);
-    if (last && (last.segment.trim().length < SHORTEST || /^[\p{Ll}`]/u.test(part.segment)))
-      last.segment += part.segment;
+    const goesOn = /^(?:[\p{Ll}`]|\*\*\s|__\s)/u.test(part.segment); // also where what is bold ends behind its full stop
+    if (last && (last.segment.trim().length < SHORTEST || goesOn)) last.segment += part.segment;
     else whole.push({ ...part });
   }
   return whole;

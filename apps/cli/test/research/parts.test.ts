@@ -61,13 +61,13 @@ test("of code only its header is read, where that is asked for", () => {
 
 test("sentences stand word for word on the lines that they name", async () => {
   const text =
-    "# A\n\nThe lease of a worker\nends after fifteen seconds. Another takes over then, within one more second.\n\n| P1 | what is said is on disk first, always |\n";
+    "# A\n\nThe lease of a worker\nends after fifteen seconds. **Fast.** Another takes over then, within one more second.\n\n| P1 | what is said is on disk first, always |\n";
   const folder = await folderWith({ "a.md": text });
   const [{ lines, from } = { lines: [], from: 0 }] = cut("a.md", text, "whole");
   const sentences = sentencesOf(lines, from, false);
   expect(sentences.map(({ text, from, to }) => [text, from, to])).toEqual([
     ["The lease of a worker ends after fifteen seconds.", 3, 4],
-    ["Another takes over then, within one more second.", 4, 4],
+    ["**Fast.** Another takes over then, within one more second.", 4, 4],
     ["P1 | what is said is on disk first, always", 6, 6],
   ]);
   for (const { text: quote, from, to } of sentences)
