@@ -7,20 +7,26 @@ import { servedEngine, spawnChild, until, type BenchRow } from "@sentient/testki
 import { folder, inFlight, patient, rowOf, sentientIn } from "./support.ts";
 
 const ROUNDS = 5;
-const entryOf = (name: string) => new URL(`./fixtures/${name}.ts`, import.meta.url);
+const cold = new URL("fixtures/cold.ts", import.meta.url);
+const flows = new URL("fixtures/flows.ts", import.meta.url);
+const worker = new URL("fixtures/worker.ts", import.meta.url);
+const megabytes = () => process.memoryUsage().rss / 2 ** 20;
 const urlOf = (name: string) => `rocksdb://${join(folder, name)}`;
 
 export async function starts(): Promise<BenchRow[]> {
   const took: number[] = [];
   for (let round = 0; round <= ROUNDS; round++) {
     const began = Date.now();
-    const child = spawnChild(entryOf("cold"), { env: { BENCH_URL: urlOf(`cold-${round}`) } });
+    const child = spawnChild(cold, { env: { BENCH_URL: urlOf(`cold-${round}`) } });
     const { done } = await child.message<{ done: number }>((message) => message.done !== undefined, 60_000);
     await child.exited;
     if (round > 0) took.push(done - began);
   }
   return [
-    rowOf("cold start to the first result", "ms", took, { text: "≤ 400 ms", met: ({ median }) => median <= 400 }),
+    rowOf("cold start to the first result", "ms", took, {
+      text: "≤ 400 ms",
+      met: ({ median }) => median <= 400,
+    }),
     await restarts(),
   ];
 }
@@ -46,11 +52,11 @@ async function restarts(): Promise<BenchRow> {
   for (let round = 0; round <= ROUNDS; round++) {
     const ledger = join(folder, `ledger-${round}`);
     const env = { BENCH_URL: urlOf(`restart-${round}`), BENCH_LEDGER: ledger };
-    const first = spawnChild(entryOf("flows"), { env });
+    const first = spawnChild(flows, { env });
     await until(() => linesOf(ledger).length > 150, { every: 1 });
     await first.kill();
     const killed = Date.now();
-    const second = spawnChild(entryOf("flows"), { env });
+    const second = spawnChild(flows, { env });
     await second.message((message) => (message as { finished?: boolean }).finished === true, 120_000);
     await second.exited;
     const lines = linesOf(ledger);
@@ -68,11 +74,11 @@ async function restarts(): Promise<BenchRow> {
 function requireNoneTwice(lines: readonly Line[]): void {
   const counts = Map.groupBy(lines, ({ step }) => step);
   const twice = [...counts.values()].filter((each) => each.length > 1).length;
-  if (counts.size !== 500 || twice > 50) throw new Error(`${counts.size} of 500 steps, ${twice} of them twice`);
+  if (counts.size !== 500 || twice > 50)
+    throw new Error(`${counts.size} of 500 steps, ${twice} of them twice`);
 }
 
 export async function memory(): Promise<BenchRow[]> {
-  const megabytes = () => process.memoryUsage().rss / 2 ** 20;
   globalThis.gc?.();
   const before = megabytes();
   await using sentient = await sentientIn("memory");
@@ -94,17 +100,23 @@ export async function fleet(): Promise<BenchRow[]> {
   await using engine = await servedEngine({ entry, folder: join(folder, "fleet") });
   const plan = { begin: Date.now() + 10_000, seconds: 3, rounds: 3 };
   const env = { BENCH_URL: engine.url, BENCH_TOKEN: engine.token, BENCH_PLAN: JSON.stringify(plan) };
-  const children = Array.from({ length: 4 }, () => spawnChild(entryOf("worker"), { env }));
+  const children = Array.from({ length: 4 }, () => spawnChild(worker, { env }));
   const rates: Record<"noop" | "ten", number[]> = { noop: [], ten: [] };
   for (let round = 0; round < plan.rounds; round++)
     for (const what of ["noop", "ten"] as const) {
       const isIt = (message: object) => what in message && (message as { round: number }).round === round;
-      const said = await Promise.all(children.map((child) => child.message<Record<string, number>>(isIt, 120_000)));
+      const said = await Promise.all(
+        children.map((child) => child.message<Record<string, number>>(isIt, 120_000)),
+      );
       rates[what].push(said.reduce((sum, message) => sum + message[what]!, 0) / plan.seconds);
     }
   await Promise.all(children.map((child) => child.kill()));
   return [
     rowOf("no-op tasks, 16 in flight in each of 4 processes, served", "/s", rates.noop),
-    rowOf("steps of ten-step flows, the same", "/s", rates.ten.map((rate) => rate * 10)),
+    rowOf(
+      "steps of ten-step flows, the same",
+      "/s",
+      rates.ten.map((rate) => rate * 10),
+    ),
   ];
 }

@@ -14,7 +14,10 @@ export const hundred = defineAgent({ name: "hundred", run: (ctx) => steps(ctx, 1
 export const patient = defineAgent({ name: "patient", run: async (ctx) => ctx.waitFor("go") });
 export const agents = [noop, ten, hundred, patient];
 
-async function steps(ctx: Parameters<Parameters<typeof defineAgent>[0]["run"]>[0], count: number): Promise<number> {
+async function steps(
+  ctx: Parameters<Parameters<typeof defineAgent>[0]["run"]>[0],
+  count: number,
+): Promise<number> {
   let sum = 0;
   for (let i = 0; i < count; i++) sum += await ctx.step("add", () => i);
   return sum;
@@ -30,12 +33,22 @@ export interface Goal {
 }
 
 export function rowOf(name: string, unit: string, values: number[], goal?: Goal): BenchRow {
-  const row: BenchRow = { name, unit, median: median(values), min: Math.min(...values), max: Math.max(...values) };
+  const row: BenchRow = {
+    name,
+    unit,
+    median: median(values),
+    min: Math.min(...values),
+    max: Math.max(...values),
+  };
   return goal ? { ...row, goal: goal.text, met: goal.met(row) } : row;
 }
 
 /** Calls `work` so often, so many of them at once. */
-export async function inFlight(lanes: number, count: number, work: (i: number) => Promise<unknown>): Promise<void> {
+export async function inFlight(
+  lanes: number,
+  count: number,
+  work: (i: number) => Promise<unknown>,
+): Promise<void> {
   let next = 0;
   const lane = async () => {
     while (next < count) await work(next++);

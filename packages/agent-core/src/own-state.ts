@@ -50,7 +50,7 @@ export class OwnState {
     if (state === undefined) return;
     const parsed = this.#schema.safeParse(state); // and has what the schema has got since
     const kept = (parsed.success ? parsed.data : state) as Fields;
-    this.#set(isAlone ? kept : (merged(this.#fields, this.#kept as Fields, kept, this.#past) as Fields));
+    this.#set(isAlone ? kept : (merged(this.#fields, this.#kept, kept, this.#past) as Fields));
     this.#kept = kept as Json;
   }
 

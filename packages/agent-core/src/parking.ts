@@ -12,7 +12,7 @@ interface Problem {
 type Reason = "journal_mismatch" | "too_long" | "attempts_exhausted";
 
 /** Ends the pass. */
-export async function park(
+async function park(
   pass: Pass,
   reason: Reason,
   problem: Problem,

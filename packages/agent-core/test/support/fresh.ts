@@ -9,7 +9,6 @@ import { freshNames, VirtualClock } from "@sentient/testkit";
 import { afterAll, onTestFinished } from "vitest";
 import {
   createSentient,
-  type RunHandle,
   type Sentient,
   type SentientOptions,
   type Worker,
@@ -156,5 +155,3 @@ export function gate<T = void>() {
   };
   return { pass, open: resolve, fail: reject, reached: reached.promise };
 }
-
-export type { RunHandle };

@@ -109,7 +109,7 @@ function definitionsOf(act: Do) {
 /** It comes to its end in 30 or so. */
 const MOST_MOVES = 100;
 
-export const PROGRAMS = ["everything", "undone", "failing"] as const;
+const PROGRAMS = ["everything", "undone", "failing"] as const;
 
 export interface Stage {
   db: Database;
