@@ -24,6 +24,7 @@ export class Activity {
   #forks = 0;
   #attention = Promise.withResolvers<void>();
   #armed: (() => void) | undefined;
+  #inTurn: Promise<void> = Promise.resolve();
 
   constructor(options: ActivityOptions) {
     this.#options = options;
@@ -116,6 +117,13 @@ export class Activity {
   #disarm(): void {
     this.#armed?.();
     this.#armed = undefined;
+  }
+
+  /** One after the other, so that who is decided against by what the one before has found takes nothing. */
+  inTurn<T>(work: () => Promise<T>, settled: () => Promise<void>): Promise<T> {
+    const mine = this.#inTurn.then(work);
+    this.#inTurn = mine.then(settled, () => {});
+    return mine;
   }
 
   close(): void {

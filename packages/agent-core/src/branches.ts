@@ -112,7 +112,7 @@ async function joined<T>(fork: Fork, results: Promise<T>, end: () => void): Prom
     throw new RememberedError((before as Extract<Step, { status: "failed" }>).error);
   } catch (error) {
     end();
-    if (pass.isCancelled) throw error;
+    if (pass.fate.isCancelled) throw error;
     const failure = errorOf(error);
     await decide(fork, { name: "all", status: "failed", error: failure });
     throw new RememberedError(failure);
@@ -156,7 +156,7 @@ function firstOf({ pass }: Fork, opened: readonly Opened<unknown>[]): Promise<De
       try {
         return { winner, value: asJson(await result, `the answer of the branch ${winner}`) };
       } catch (error) {
-        if (pass.isCancelled) throw error;
+        if (pass.fate.isCancelled) throw error;
         return { winner, error: errorOf(error) };
       }
     }),

@@ -61,12 +61,12 @@ export class Execution {
     this.#asked = asked;
     const pass = await this.#pass;
     if (asked.what === "cancel") pass.cancel(asked.reason);
-    else pass.halt("pause");
+    else pass.fate.halt("pause");
   }
 
   /** Hands the run over, before its next step. */
   async release(): Promise<void> {
-    (await this.#pass).halt("release");
+    (await this.#pass).fate.halt("release");
   }
 
   async #run(): Promise<Outcome> {
@@ -74,7 +74,7 @@ export class Execution {
     try {
       const { asked } = this.lease.run;
       if (asked) await this.heed(asked);
-      const over = pass.over.then((status): Outcome => ({ status, problem: pass.problem }));
+      const over = pass.fate.over.then((status): Outcome => ({ status, problem: pass.fate.problem }));
       const advanced = this.#advance(pass).catch((error: unknown) => fail(pass, error));
       return await Promise.race([advanced, over]); // who was to commit something then never comes back
     } finally {
@@ -86,8 +86,9 @@ export class Execution {
     const handled = this.#handle(pass);
     for (;;) {
       const ended = await Promise.race([handled, pass.activity.attention()]);
-      const halted = pass.halted;
-      if (halted === "lost" || halted === "parked" || halted === "ended") return { status: await pass.over };
+      const halted = pass.fate.halted;
+      if (halted === "lost" || halted === "parked" || halted === "ended")
+        return { status: await pass.fate.over };
       if (ended) return this.#end(pass, ended);
       if (!pass.activity.isStuck) {
         if (!halted) await pass.activity.waits.recheck(); // something else goes on beside
@@ -106,18 +107,18 @@ export class Execution {
     const over = new AbortController();
     const place: Place = {
       path: MAIN,
-      signal: AbortSignal.any([pass.signal, over.signal]),
+      signal: AbortSignal.any([pass.fate.signal, over.signal]),
       isUndo: false,
       time: { now: began },
     };
     const ended = await Promise.race([this.#call(pass, place), cancelledFor(pass, CANCEL_MS)]);
     over.abort(new Error(`${definition.name} has come to its end`)); // and what it has not waited for with it
     await pass.activity.rest(); // what is being remembered may say what is to undo it
-    pass.cancelNow();
+    pass.fate.cancelNow();
     const goesOther =
-      !pass.isCancelled && ((await memory.hasUnread()) || ("output" in ended && memory.isUndoing));
+      !pass.fate.isCancelled && ((await memory.hasUnread()) || ("output" in ended && memory.isUndoing));
     if (goesOther) return { isOther: true };
-    if (("output" in ended && !pass.isCancelled) || this.#undoes.length === 0) return ended;
+    if (("output" in ended && !pass.fate.isCancelled) || this.#undoes.length === 0) return ended;
     const undone = await this.#undo(pass, place);
     return undone ?? ended;
   }
@@ -167,7 +168,7 @@ export class Execution {
       await parkNotUndone(pass, ended.stuckAt, ended.error as Error);
       return { status: "parked" };
     }
-    if (pass.isCancelled) return this.#endCancelled(pass);
+    if (pass.fate.isCancelled) return this.#endCancelled(pass);
     if ("output" in ended) {
       await pass.endLease({ end: { complete: ended.output } });
       return { status: "completed", output: ended.output };
@@ -244,27 +245,28 @@ async function stillOpen(commit: () => Promise<unknown>): Promise<boolean> {
 /** A handler that does not listen is not waited for. */
 async function cancelledFor(pass: Pass, ms: number): Promise<Handled> {
   await new Promise<void>((resolve) => {
-    if (pass.signal.aborted) resolve();
-    else pass.signal.addEventListener("abort", () => resolve(), { once: true });
+    if (pass.fate.signal.aborted) resolve();
+    else pass.fate.signal.addEventListener("abort", () => resolve(), { once: true });
   });
   await sleep(ms, undefined, { ref: false });
-  return pass.isCancelled ? { error: cancelledError(pass.lease.run.id) } : new Promise<never>(() => {});
+  return pass.fate.isCancelled ? { error: cancelledError(pass.lease.run.id) } : new Promise<never>(() => {});
 }
 
 /** Looks whether the run can go on in a moment, and waits for that. */
 async function goesOn(pass: Pass): Promise<boolean> {
-  const { activity, tools, isCancelled } = pass;
+  const { activity, tools, fate } = pass;
+  const { isCancelled } = fate;
   if (await activity.waits.recheck()) return true;
   const { patience, waits } = activity;
   const mayEnd = waits.awaitsRun && tools.hasRoom();
   const ms = isCancelled || patience <= SHORT_MS ? patience : mayEnd ? CHILD_MS : 0;
   if (ms === 0 || !(tools.lingers || isCancelled)) return false; // one that is cancelled does not wait: it undoes
   await heard(pass, Math.min(ms, MOST_MS));
-  return pass.halted !== undefined || pass.isCancelled !== isCancelled || activity.waits.recheck();
+  return fate.halted !== undefined || fate.isCancelled !== isCancelled || activity.waits.recheck();
 }
 
 /** Until something of the run has changed, or so many milliseconds have passed. */
-function heard({ tools, lease, signal }: Pass, ms: number): Promise<void> {
+function heard({ tools, lease, fate: { signal } }: Pass, ms: number): Promise<void> {
   return new Promise((resolve) => {
     const done = () => {
       cancel();

@@ -10,7 +10,6 @@
 // X4. Where all that is going on waits for something, the run does: it holds no worker meanwhile. Where only some of it does,
 //     what it waits for is seen as well, be it a time or something from outside.
 
-import { AsyncLocalStorage } from "node:async_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
 import { backoff, systemClock } from "@sentient/db-pool";
 import { limits, type StepKey } from "@sentient/schema";
@@ -25,28 +24,20 @@ import {
 } from "@sentient/state";
 import { Activity } from "./activity.ts";
 import type { Definition } from "./define.ts";
-import {
-  cancelledError,
-  isOfWhatIsAsked,
-  isOfWhatIsCommitted,
-  isPassing,
-  nestedError,
-  tooManyWaitsError,
-  type AgentError,
-} from "./errors.ts";
+import { isOfWhatIsAsked, isOfWhatIsCommitted, isPassing, tooManyWaitsError } from "./errors.ts";
+import { Fate } from "./fate.ts";
 import { Memory } from "./memory.ts";
 import { Outbox, type Told } from "./outbox.ts";
 import { OwnState } from "./own-state.ts";
 import { parkMismatch, parkTooLong } from "./parking.ts";
-import type { Halt, Place } from "./place.ts";
+import type { Place } from "./place.ts";
 import { Stream } from "./stream.ts";
 import type { Tools } from "./tools.ts";
 import { MOST_WAITS, type Marker, type Waiting } from "./waiting.ts";
+import { WithinStep } from "./within-step.ts";
 
 /** How long what is told may wait for something to be committed with, in milliseconds. */
 const TELL_MS = 200;
-/** How long code may take until it has asked for all that is remembered, in milliseconds. */
-const REPLAY_MS = 1_000;
 /** How long it waits at most until it commits again what could not be, in milliseconds. */
 const AGAIN_MS = 500;
 
@@ -59,13 +50,13 @@ export class Pass {
   readonly tools: Tools;
   readonly memory: Memory;
   readonly activity: Activity;
+  readonly fate: Fate;
   readonly state: OwnState | undefined;
   readonly outbox: Outbox;
   readonly stream: Stream;
   /** When it began, and what its chance follows from while it does what another run did that it was forked from. */
   readonly origin: Replay["origin"];
-  readonly #steps = new AsyncLocalStorage<string>();
-  readonly #stop = new AbortController();
+  readonly inStep = new WithinStep();
   readonly #claimedAt: number;
   readonly #began = performance.now();
   /** When what was remembered was. */
@@ -74,17 +65,8 @@ export class Pass {
   #isLive: boolean;
   #remembered: number;
   #asked = false;
-  #halt: Halt | undefined;
-  #toCancel: AgentError | undefined;
-  #cancelled: AgentError | undefined;
-  /** While it is being committed that the run ends, or waits. */
-  #ending: Promise<void> | undefined;
   #telling: (() => void) | undefined;
   readonly #forget: () => void;
-  #inTurn: Promise<unknown> = Promise.resolve();
-  /** What kept it from being remembered, if that is what has ended it. */
-  problem: unknown;
-  readonly #over = Promise.withResolvers<"lost" | "parked">();
 
   constructor(lease: Lease, definition: Definition, replay: Replay, tools: Tools) {
     this.lease = lease;
@@ -94,8 +76,9 @@ export class Pass {
     this.activity = new Activity({
       clock: tools.clock,
       now: () => this.time,
-      isHalted: () => this.#halt !== undefined,
+      isHalted: () => this.fate.halted !== undefined,
     });
+    this.fate = new Fate(lease.run.id, () => this.activity.look());
     const { state } = definition.schemas;
     this.state = state && new OwnState(state, replay.first);
     this.memory = new Memory(replay, {
@@ -112,33 +95,7 @@ export class Pass {
     this.stream = new Stream(lease, tools);
     this.#claimedAt = lease.run.updatedAt.getTime();
     this.#forget = tools.notices.onChanged(lease.run.id, () => this.activity.hint());
-    const lost = () => {
-      if (!this.#ending) this.halt("lost");
-    };
-    lease.over.addEventListener("abort", lost, { once: true });
-  }
-
-  /** Aborts when the run is cancelled or is another's by now. */
-  get signal(): AbortSignal {
-    return this.#stop.signal;
-  }
-
-  get halted(): Halt | undefined {
-    return this.#halt;
-  }
-
-  /** Once nothing of it commits any more, whatever it is in the midst of. */
-  get over(): Promise<"lost" | "parked"> {
-    return this.#over.promise;
-  }
-
-  get isCancelled(): boolean {
-    return this.#cancelled !== undefined;
-  }
-
-  /** Whether it is within a step of the user's. */
-  get isInStep(): boolean {
-    return this.#steps.getStore() !== undefined;
+    lease.over.addEventListener("abort", () => this.fate.lost(), { once: true });
   }
 
   /** Whether it has asked anybody anything. */
@@ -152,48 +109,26 @@ export class Pass {
     return clock === systemClock ? this.#claimedAt + performance.now() - this.#began : clock.now();
   }
 
-  // ending
-
-  halt(why: Halt): void {
-    if (this.#isGone) return;
-    this.#halt = why;
-    if (this.#isGone) this.#stop.abort(new Error("the run is not this worker's any more"));
-    if (why === "lost" || why === "parked") this.#over.resolve(why);
-    this.activity.look();
-  }
-
-  /**
-   * Everything that waits, and all that is begun from now on, throws that it is cancelled. Not before the handler has come to
-   * where it was: what it has said is to undo what it did is to be known.
-   */
+  /** Its run is to be cancelled. */
   cancel(reason: string | undefined): void {
-    this.#toCancel ??= cancelledError(this.lease.run.id, reason);
-    if (this.#isLive) this.cancelNow();
-    else setTimeout(() => this.cancelNow(), REPLAY_MS).unref();
-  }
-
-  /** What it was to be cancelled for takes effect, if it was. */
-  cancelNow(): void {
-    if (!this.#toCancel || this.#cancelled) return;
-    this.#cancelled = this.#toCancel;
-    this.#stop.abort(this.#cancelled);
+    this.fate.cancel(reason, this.#isLive);
   }
 
   async #comeAlive(): Promise<void> {
     await this.memory.settled();
-    if (!this.memory.isReading) this.cancelNow();
+    if (!this.memory.isReading) this.fate.cancelNow();
   }
 
   // doing
 
   /** Counts as something that goes on until it settles. */
   async perform<T>(place: Place, work: () => Promise<T>): Promise<T> {
-    this.requireOutside();
-    if (place.signal.aborted && !this.#cancelled) return forever();
+    this.inStep.refuse();
+    if (place.signal.aborted && !this.fate.isCancelled) return forever();
     this.activity.begin();
     try {
       const result = await work();
-      return this.#isGone ? await this.#leave() : result; // what was remembered is answered, where it is to be ended too
+      return this.fate.isGone ? await this.#leave() : result; // what was remembered is answered, where it is to be ended too
     } catch (error) {
       if (this.#isOver(place)) return await this.#leave();
       throw error;
@@ -204,11 +139,7 @@ export class Pass {
 
   /** X3. */
   #isOver({ signal }: Place): boolean {
-    return this.#isGone || (signal.aborted && !this.#cancelled);
-  }
-
-  get #isGone(): boolean {
-    return this.#halt === "lost" || this.#halt === "parked" || this.#halt === "ended";
+    return this.fate.isGone || (signal.aborted && !this.fate.isCancelled);
   }
 
   #leave(): Promise<never> {
@@ -216,42 +147,22 @@ export class Pass {
     return forever();
   }
 
-  /** What a step of the user's does is in here: it cannot ask for more of the run. */
-  within<T>(key: string, work: () => T): T {
-    return this.#steps.run(key, work);
-  }
-
-  /** @throws `agent.nested` */
-  requireOutside(): void {
-    const step = this.#steps.getStore();
-    if (step !== undefined) throw nestedError(step);
-  }
-
-  /** One after the other, so that who is decided against by what the one before has found takes nothing. */
-  inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const mine = this.#inTurn.then(work);
-    this.#inTurn = mine.then(
-      () => this.memory.settled(),
-      () => {},
-    );
-    return mine;
-  }
-
   /** X2, X3. To be asked before something new is begun. */
   async fresh(place: Place, key: string): Promise<void> {
     if (!this.#isLive) await this.#untilLive(place, key);
-    while (this.#ending) await this.#ending;
-    if (this.#remembered >= limits.steps && !place.isUndo && !this.#halt)
+    await this.fate.settled();
+    if (this.#remembered >= limits.steps && !place.isUndo && !this.fate.halted)
       await parkTooLong(this, this.#remembered, limits.steps);
-    if (this.#halt || (place.signal.aborted && !this.#cancelled)) await this.#leave();
-    if (this.#cancelled && !place.isUndo) throw this.#cancelled;
+    const { halted, cancelled } = this.fate;
+    if (halted || (place.signal.aborted && !cancelled)) await this.#leave();
+    if (cancelled && !place.isUndo) throw cancelled;
   }
 
   async #untilLive(place: Place, key: string): Promise<void> {
-    const isOver = () => this.#halt !== undefined || place.signal.aborted;
+    const isOver = () => this.fate.halted !== undefined || place.signal.aborted;
     if (await this.memory.isAllRead(place.isUndo, isOver)) this.#isLive = true;
-    else if (!isOver() && !this.#toCancel) await parkMismatch(this, key);
-    this.cancelNow();
+    else if (!isOver() && !this.fate.isToBeCancelled) await parkMismatch(this, key);
+    this.fate.cancelNow();
   }
 
   // remembering
@@ -264,8 +175,10 @@ export class Pass {
       await this.tools.state.requireSame(this.lease, before, attempted);
       return before;
     } catch (error) {
-      this.problem = error;
-      this.halt(error instanceof StateError && error.code === "state.journal_mismatch" ? "parked" : "lost");
+      this.fate.problem = error;
+      this.fate.halt(
+        error instanceof StateError && error.code === "state.journal_mismatch" ? "parked" : "lost",
+      );
       return forever();
     }
   }
@@ -314,20 +227,14 @@ export class Pass {
    * @param isStill whether it is still to be, once all that was streamed is written
    * @returns whether it was
    */
-  async endLease(change: Change, isStill = () => true): Promise<boolean> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#ending = promise;
-    try {
+  endLease(change: Change, isStill = () => true): Promise<boolean> {
+    const commit = async () => {
       await this.stream.flush().catch(() => {}); // the commit says what is wrong
-      if (!isStill()) return false;
+      if (!isStill()) return undefined;
       await this.commit(change);
-      this.halt("park" in change.end! ? "parked" : "ended");
-      return true;
-    } finally {
-      this.#ending = undefined;
-      if (this.lease.over.aborted) this.halt("lost"); // unless it has ended so
-      resolve();
-    }
+      return "park" in change.end! ? "parked" : "ended";
+    };
+    return this.fate.end(commit, () => this.lease.over.aborted);
   }
 
   /** Asks the floor below. What is wrong with that is none of the handler's doing: the pass is over then, as well. */
@@ -340,21 +247,16 @@ export class Pass {
     }
   }
 
-  /** @param isEnd whether it was to end the lease; of what fails beside that, it may be why */
   #lose(problem: unknown, isEnd = false): Promise<never> {
-    if (isEnd) this.#ending = undefined;
-    if (!this.#ending) {
-      if (!this.#isGone) this.problem = problem;
-      this.halt("lost");
-    }
+    this.fate.fail(problem, isEnd);
     return forever();
   }
 
   #tellSoon(): void {
     this.#telling ??= this.tools.clock.after(TELL_MS, () => {
       this.#telling = undefined;
-      if (!this.#halt && !this.outbox.isEmpty)
-        void this.commit({}).catch((error: unknown) => (this.problem ??= error));
+      if (!this.fate.halted && !this.outbox.isEmpty)
+        void this.commit({}).catch((error: unknown) => (this.fate.problem ??= error));
     });
   }
 
@@ -371,13 +273,14 @@ export class Pass {
   /** Answers with what `check` finds, once it finds something; lets go of the run meanwhile. */
   async until<T>(place: Place, wait: Wait, check: () => Promise<T | undefined>, marker?: Marker): Promise<T> {
     if (this.#isOver(place)) return this.#leave();
-    if (this.#cancelled && !place.isUndo) throw this.#cancelled;
+    const { cancelled } = this.fate;
+    if (cancelled && !place.isUndo) throw cancelled;
     if (this.activity.waits.size >= MOST_WAITS) throw tooManyWaitsError(this.lease.run.id, MOST_WAITS);
     const { promise, resolve, reject } = Promise.withResolvers<T>();
     const waiting: Waiting = { wait, check, marker, resolve: resolve as Waiting["resolve"], reject };
     const leave = () => {
       if (!this.activity.waits.remove(waiting)) return;
-      if (this.#cancelled && !place.isUndo) reject(this.#cancelled);
+      if (this.fate.cancelled && !place.isUndo) reject(this.fate.cancelled);
       else this.activity.look();
     };
     place.signal.addEventListener("abort", leave, { once: true });

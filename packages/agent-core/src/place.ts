@@ -1,6 +1,3 @@
-/** Why a pass goes no further, unless its handler ends. */
-export type Halt = "pause" | "release" | "lost" | "parked" | "ended";
-
 /** Where in a run something is done. */
 export interface Place {
   /** Of its scope. */

@@ -46,7 +46,7 @@ class RehearsalPass extends Pass {
   override async fresh(place: Place, key: string): Promise<void> {
     await super.fresh(place, key);
     this.beyond ??= key;
-    this.halt("lost");
+    this.fate.halt("lost");
     await new Promise<never>(() => {});
   }
 

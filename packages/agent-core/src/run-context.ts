@@ -44,7 +44,7 @@ export function contextOf(pass: Pass, root: Place, path: Scope, undoes: Undo[]):
   const info = infoOf(pass);
   const open: Open = (place, scope) => {
     const keyOf = (name: string): StepKey => {
-      pass.requireOutside();
+      pass.inStep.refuse();
       const key = scope.next(name);
       pass.outbox.asked(key);
       return key;
@@ -126,7 +126,7 @@ export function contextOf(pass: Pass, root: Place, path: Scope, undoes: Undo[]):
         if (!pass.memory.isReadingWithin(scope.path)) pass.stream.say(key, nth, asJson(data, "a chunk"));
       },
       compensate: (name: string, work: Undo["work"], options: StepOptions = {}) => {
-        pass.requireOutside();
+        pass.inStep.refuse();
         undoes.push({ name, work, options });
         pass.outbox.compensates();
       },
@@ -156,7 +156,7 @@ function infoOf({ lease: { run } }: Pass): RunInfo {
 function drawing(pass: Pass, scope: Scope): () => Buffer {
   let count = 0;
   return () => {
-    if (pass.isInStep) return randomBytes(32);
+    if (pass.inStep.isSo) return randomBytes(32);
     const run = pass.memory.isInherited ? pass.origin.run : pass.lease.run.id;
     return createHash("sha256").update(`${run}/${scope.path}/${count++}`).digest();
   };

@@ -150,7 +150,7 @@ async function tryOnce(step: Attempting, attempt: number): Promise<unknown> {
       : pass.tools.clock.after(timeout, () => over.abort(timeoutError(name, timeout)));
   try {
     const result = await unlessAborted(
-      pass.within(key, () =>
+      pass.inStep.run(key, () =>
         pass.tools.attempted(
           { run: pass.lease.run.id, key, name, attempt, signal: context.signal },
           async () => work(context),
@@ -175,7 +175,7 @@ async function tellOfLong(
 ): Promise<void> {
   if (attempts > 1) return; // it is known already
   await sleep(LONG_MS, undefined, { signal: over, ref: false }).catch(() => {});
-  if (over.aborted || pass.halted) return;
+  if (over.aborted || pass.fate.halted) return;
   await pass.commit({ steps: [{ key, name, attempts, ...inputHash, status: "started" }] }).catch(() => {});
 }
 

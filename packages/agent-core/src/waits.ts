@@ -98,23 +98,23 @@ async function takeSignal(
   until: Date | undefined,
 ): Promise<Taken> {
   const { state } = pass.tools;
-  const look = (): Promise<Taken | undefined> =>
-    pass.inTurn(async () => {
-      if (place.signal.aborted) return undefined; // the signal is for somebody else
-      const signal = await pass.consult(() => state.nextSignal(pass.lease, name));
-      if (signal) {
-        const taken = { data: signal.data };
-        await pass.commit({
-          takes: [{ n: signal.n, key }],
-          steps: [{ key, name: "waitFor", status: "completed", result: taken }],
-        });
-        return taken;
-      }
-      if (!until || pass.time < until.getTime()) return undefined;
-      const timedOut: Taken = { timedOut: true };
-      await pass.commit({ steps: [{ key, name: "waitFor", status: "completed", result: timedOut }] });
-      return timedOut;
-    });
+  const take = async (): Promise<Taken | undefined> => {
+    if (place.signal.aborted) return undefined; // the signal is for somebody else
+    const signal = await pass.consult(() => state.nextSignal(pass.lease, name));
+    if (signal) {
+      const taken = { data: signal.data };
+      await pass.commit({
+        takes: [{ n: signal.n, key }],
+        steps: [{ key, name: "waitFor", status: "completed", result: taken }],
+      });
+      return taken;
+    }
+    if (!until || pass.time < until.getTime()) return undefined;
+    const timedOut: Taken = { timedOut: true };
+    await pass.commit({ steps: [{ key, name: "waitFor", status: "completed", result: timedOut }] });
+    return timedOut;
+  };
+  const look = () => pass.activity.inTurn(take, () => pass.memory.settled());
   const wait = { for: "signal", at: key, name, ...(until ? { until } : {}) } as never;
   return (await look()) ?? pass.until(place, wait, look);
 }
