@@ -60,7 +60,7 @@ const worker = Worker.extend({ live: z.boolean() });
 const token = AccessToken.omit({ hash: true });
 const remembered = Step.options.filter(({ shape }) => shape.status.value !== "stored");
 const step = each({ options: remembered }, (variant) =>
-  without("id", "begun")(variant).extend({ key: StepKey }),
+  without("id", "begun")(variant).extend({ key: StepKey, era: z.int().min(0) }),
 );
 const json = z.unknown().describe("any JSON");
 

@@ -2,6 +2,8 @@
 
 import { connect } from "node:net";
 import { once } from "node:events";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { seeded, until, type SeededRandom } from "@sentient/testkit";
 import { expect, test } from "vitest";
 import type { Listed } from "../src/index.ts";
@@ -11,23 +13,21 @@ import { anyJson, NUMBERS, TEXTS } from "./support/nasty.ts";
 
 const REQUESTS = Number(process.env.SENTIENT_FUZZ_REQUESTS ?? 10_000);
 const METHODS = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"];
-const RSS_BYTES = 100 * 1024 * 1024;
+const GROWTH_BYTES = 50 * 1024 * 1024;
 
-/** By the names that a route knows: what may fit, and what does not. */
-const SENSIBLE: Record<string, unknown> = {
-  name: "hello",
-  input: { to: "Ada" },
-  type: "order.placed",
-  run: "hello",
-  cron: "0 3 * * *",
-  scopes: ["read"],
-  value: true,
-  checkpoint: "before",
-  n: 1,
-  limit: 10,
-  after: 0,
-  concurrency: 5,
-  positions: [1],
+/** What routes are well asked with. */
+const BODIES: Record<string, object> = {
+  startRun: { name: "hello", input: { to: "Ada" } },
+  forkRun: { n: 1, input: { to: "Bob" } },
+  restoreRun: { n: 1 },
+  signalRun: { name: "paid", data: { total: 12 } },
+  answerQuestion: { value: true },
+  createCheckpoint: { name: "before", metadata: {} },
+  publishEvent: { type: "order.placed", data: { total: 12 } },
+  putSchedule: { run: "hello", cron: "0 3 * * *", input: { to: "Ada" } },
+  putLimit: { concurrency: 500 },
+  redriveConsumer: { positions: [1] },
+  createToken: { name: "ada", scopes: ["read"] },
 };
 
 function pathOf({ path }: Listed, random: SeededRandom, ids: readonly string[]): string {
@@ -53,8 +53,8 @@ function pathOf({ path }: Listed, random: SeededRandom, ids: readonly string[]):
   return `${filled}${query.length > 0 ? `?${query.join("&")}` : ""}`;
 }
 
-function bodyOf(random: SeededRandom): RequestInit["body"] {
-  const sensible = Object.fromEntries(Object.entries(SENSIBLE).filter(() => random.int(4) === 0));
+function bodyOf({ name }: Listed, random: SeededRandom): RequestInit["body"] {
+  const sensible = BODIES[name] ?? {};
   switch (random.int(12)) {
     case 0:
       return "{";
@@ -74,7 +74,10 @@ function bodyOf(random: SeededRandom): RequestInit["body"] {
     case 8:
       return JSON.stringify(anyJson(random));
     case 9:
-      return JSON.stringify({ ...sensible, [random.pick(TEXTS)]: anyJson(random) });
+      return JSON.stringify({
+        ...sensible,
+        [random.pick([...Object.keys(sensible), random.pick(TEXTS)])]: anyJson(random),
+      });
     default:
       return JSON.stringify(sensible);
   }
@@ -91,7 +94,17 @@ function headersOf(random: SeededRandom, token: string): Record<string, string> 
   };
 }
 
-/** What must not be told. */
+setFlagsFromString("--expose-gc");
+const collect = runInNewContext("gc") as () => void;
+
+/** Of what this process holds, and not of what the engine in it has written, which stays its own affair. */
+function heldBytes(): number {
+  collect();
+  const { heapUsed, external } = process.memoryUsage();
+  return heapUsed + external;
+}
+
+/** What a refusal must not tell. What a run has failed with is its own, and has a stack. */
 const INSIDE = /\n\s+at .+:\d+:\d+|node_modules|node:internal|\/src\/|SELECT \*|UPSERT|type::record\(\$/;
 
 test(`${REQUESTS} requests, of every route and none of them well meant, are answered or refused by name`, async () => {
@@ -109,7 +122,7 @@ test(`${REQUESTS} requests, of every route and none of them well meant, are answ
     const init = {
       method,
       headers: headersOf(random, token),
-      ...(/GET|HEAD/.test(method) ? {} : { body: bodyOf(random) }),
+      ...(/GET|HEAD/.test(method) ? {} : { body: bodyOf(route, random) }),
     };
     const response = await app.request(path, init);
     const { status, headers } = response;
@@ -118,24 +131,21 @@ test(`${REQUESTS} requests, of every route and none of them well meant, are answ
     const isStream = type.includes("event-stream");
     const text = isStream ? (await response.body?.cancel(), "") : await response.text();
     const isTyped = status < 400 || method === "HEAD" || type.startsWith("application/problem+json");
-    if (
-      (status >= 500 && status !== 503) ||
-      !isTyped ||
-      INSIDE.test(path.startsWith("/reference") ? "" : text)
-    )
+    if ((status >= 500 && status !== 503) || !isTyped || (status >= 400 && INSIDE.test(text)))
       wrong.push(`${method} ${path} → ${status} ${text.slice(0, 300)}`);
   };
   const askAll = async (many: number) => {
     for (let i = 0; i < many; i += 20) await Promise.all(Array.from({ length: 20 }, ask));
   };
   await askAll(REQUESTS / 4); // what is loaded once, and the engine's own memory
-  const before = process.memoryUsage.rss();
+  const before = heldBytes();
   await askAll((REQUESTS * 3) / 4);
   expect(wrong, `SEED=${random.seed}`).toEqual([]);
-  for (const status of [200, 201, 400, 401, 404, 405, 413, 415])
-    expect(counts.get(status), `${status}`).toBeGreaterThan(0);
+  expect([...counts.keys()], `SEED=${random.seed}`).toEqual(
+    expect.arrayContaining([200, 201, 400, 401, 404, 405, 413, 415]),
+  );
   await until(() => app.streams === 0, { what: "no stream to be left" });
-  expect(process.memoryUsage.rss() - before).toBeLessThan(RSS_BYTES);
+  expect(heldBytes() - before).toBeLessThan(GROWTH_BYTES);
   expect(({} as { admin?: boolean }).admin).toBeUndefined();
   expect((await app.request("/readyz")).status).toBe(200);
 }, 600_000);
