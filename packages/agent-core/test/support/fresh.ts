@@ -7,12 +7,7 @@ import { openDatabase, type Database } from "@sentient/db-pool";
 import type { Event } from "@sentient/schema";
 import { freshNames, VirtualClock } from "@sentient/testkit";
 import { afterAll, onTestFinished } from "vitest";
-import {
-  createSentient,
-  type Sentient,
-  type SentientOptions,
-  type Worker,
-} from "../../src/index.ts";
+import { createSentient, type Sentient, type SentientOptions, type Worker } from "../../src/index.ts";
 
 const folders: string[] = [];
 /** Processes that are dead: nobody waits until they have stopped. */
