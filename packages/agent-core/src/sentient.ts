@@ -39,6 +39,7 @@ import { cancelTree } from "./cancel.ts";
 import type { Definition, Given, OutputOf } from "./define.ts";
 import { AgentError, checked, closedError, saidOf } from "./errors.ts";
 import { RunHandle, type Ports, type ResultOptions, type StreamItem } from "./handle.ts";
+import { within } from "./held.ts";
 import { Listener } from "./listener.ts";
 import { Notices } from "./notices.ts";
 import { Registry } from "./registry.ts";
@@ -105,6 +106,9 @@ const Own = z.strictObject({
   deadline: z.union([z.date(), z.number().min(1)]).optional(),
   at: z.date().optional(),
 }) as unknown as z.ZodType<RunOptions>;
+
+/** How long what is on its way to the database is waited for at the end, in milliseconds. */
+const CLOSE_MS = 2_000;
 
 /** Agents and workflows on a database. Made by `createSentient`. */
 export class Sentient implements AsyncDisposable {
@@ -447,11 +451,10 @@ export class Sentient implements AsyncDisposable {
   }
 
   async #close(): Promise<void> {
-    await this.#own?.catch(() => {});
     await Promise.all([...this.#workers].map((worker) => worker.stop()));
     this.#ports.listener.close();
-    await this.events.close();
-    if (this.#ownsDatabase) await this.#db.close();
+    await within(CLOSE_MS, this.events.close());
+    if (this.#ownsDatabase) await this.#db.close({ deadline: CLOSE_MS });
   }
 }
 
