@@ -190,7 +190,7 @@ test("what follows ends without a word when nobody reads on", async () => {
   await tail.says(/run\.queued/);
   tail.readNoFurther();
   await run(["run", "report", "-d", "--url", url], { cwd });
-  const { code, stderr } = await tail.stop("SIGTERM");
+  const { code, stderr } = await tail.ended; // it hears of that with the next event
   expect(stderr).toBe("");
   expect(code).toBe(0);
 });
