@@ -5,8 +5,9 @@ import { report, type BenchRow } from "@sentient/testkit";
 import { fleet, memory, starts } from "./processes.ts";
 import { folder, root } from "./support.ts";
 import { flows, tasks } from "./tasks.ts";
+import { types } from "./types.ts";
 
-const parts = { tasks, flows, starts, fleet, memory };
+const parts = { tasks, flows, starts, fleet, memory, types };
 const only = process.argv[2];
 const rows: BenchRow[] = [];
 for (const [name, part] of Object.entries(parts)) {

@@ -51,6 +51,11 @@ export interface AskOptions<T extends z.ZodType = z.ZodType> {
   onTimeout?: z.input<T>;
 }
 
+/** Of a question that any JSON is an answer to. */
+export interface FreeAskOptions extends Omit<AskOptions, "schema" | "onTimeout"> {
+  onTimeout?: Json;
+}
+
 /** An answer to a question, and whose it was; nobody's if its deadline has passed. */
 export type Answer<T> = { value: T; by?: string }; // no interface, as those are no JSON to the compiler
 
@@ -128,22 +133,22 @@ export interface Context<State = unknown, Signals extends SignalSchemas = Signal
   /** Waits for a signal, or takes one that came before: the oldest of its name. */
   waitFor<T extends z.ZodType>(
     signal: string,
-    options: { schema: T; timeout: number },
+    options: { schema: T; timeout: number | undefined },
   ): Promise<z.output<T> | undefined>;
   waitFor<T extends z.ZodType>(signal: string, options: { schema: T }): Promise<z.output<T>>;
   waitFor<N extends keyof Signals & string>(
     signal: N,
-    options: { timeout: number },
+    options: { timeout: number | undefined },
   ): Promise<z.output<Signals[N]> | undefined>;
   waitFor<N extends keyof Signals & string>(signal: N): Promise<z.output<Signals[N]>>;
-  waitFor(signal: string, options: { timeout: number }): Promise<Json | undefined>;
-  waitFor(signal: string, options?: WaitOptions): Promise<Json>;
+  waitFor(signal: string, options: { timeout: number | undefined }): Promise<Json | undefined>;
+  waitFor(signal: string): Promise<Json>;
   /** Asks a person, and waits for the answer. */
   ask<T extends z.ZodType>(
     name: string,
     options: AskOptions<T> & { schema: T },
   ): Promise<Answer<z.output<T>>>;
-  ask(name: string, options?: AskOptions): Promise<Answer<Json>>;
+  ask(name: string, options?: FreeAskOptions): Promise<Answer<Json>>;
   /** Has another agent or workflow do something, as a run of its own, or whoever can do it, and waits for what that gives. */
   call<D extends Definition>(what: D, ...given: Given<D, CallOptions>): Promise<OutputOf<D>>;
   call(what: string | ByCapability, input?: Json, options?: CallOptions): Promise<Json>;

@@ -16,6 +16,7 @@ export type {
   CallOptions,
   Child,
   Context,
+  FreeAskOptions,
   Remembered,
   RunInfo,
   RunLog,
