@@ -170,8 +170,9 @@ export class Execution {
     }
     if (pass.fate.isCancelled) return this.#endCancelled(pass);
     if ("output" in ended) {
-      await pass.endLease({ end: { complete: ended.output } });
-      return { status: "completed", output: ended.output };
+      const isOpen = await stillOpen(() => pass.endLease({ end: { complete: ended.output } }));
+      // Or somebody has cancelled it a moment ago: whoever takes it up undoes what is to be undone.
+      return isOpen ? { status: "completed", output: ended.output } : this.#letGo(pass, "release");
     }
     const error = ended.error instanceof RememberedError ? ended.error.failure : failureOf(ended.error);
     await pass.endLease({ end: { fail: error } });

@@ -8,6 +8,7 @@
 // C3. A step has one result.
 // C4. A run does not begin to wait for what is there already.
 // C5. Who waits for a run to end is woken by the commit that ends it.
+// C6. Who is to be cancelled does not complete, even if its worker has not heard of that yet.
 
 import { DbError, type Statement } from "@sentient/db-pool";
 import type { Entry, EventBus, Placed } from "@sentient/event-bus";
@@ -24,7 +25,7 @@ import {
   type Rows,
 } from "./commit-rows.ts";
 import { change as changeOf, type Document } from "./document.ts";
-import { existsError, notAskedError, StateError } from "./errors.ts";
+import { existsError, notOpenError, StateError } from "./errors.ts";
 import type { HeldLease } from "./lease.ts";
 import { textOf } from "./options.ts";
 import * as queries from "./queries.ts";
@@ -184,7 +185,9 @@ async function endLease(lease: HeldLease, part: Part, tools: Tools): Promise<Pla
     lease.requireHeld();
     const run = asOf(lease, part);
     if ("wait" in end && run.asked) throw nothingToWaitForError(run, `it is asked to ${run.asked.what}`);
-    if (isAsked && !run.asked) throw notAskedError(run.id);
+    if (isAsked && !run.asked) throw notOpenError(run.id, "nobody asks for a pause of it any more");
+    if ("complete" in end && run.asked?.what === "cancel")
+      throw notOpenError(run.id, "it is to be cancelled");
     const waking = isFinal(end) ? await wakingOf(run, tries === 0, tools.db) : NOBODY;
     let written: Rows;
     try {

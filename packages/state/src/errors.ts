@@ -55,10 +55,11 @@ export class StateError extends SentientError<StateErrorCode> {
   }
 }
 
-export function notAskedError(run: string): StateError {
+/** What people ask of a run has changed. */
+export function notOpenError(run: string, why: string): StateError {
   return new StateError({
     code: "state.not_open",
-    message: `nobody asks for a pause of the run ${run} any more; go on with it`,
+    message: `the run ${run} cannot come to this end any more: ${why}; look again, or give it back`,
     details: { run },
   });
 }

@@ -35,18 +35,13 @@ export class Mortal {
   }
 
   async whileAlive<T>(work: () => Promise<T>): Promise<T> {
-    const never = new Promise<never>(() => {});
     if (this.isDead) return never;
     const doing = work();
     this.#underWay.add(doing);
-    try {
-      const answer = await doing;
-      return this.isDead ? await never : answer;
-    } catch (error) {
-      if (this.isDead) return await never;
-      throw error;
-    } finally {
-      this.#underWay.delete(doing);
-    }
+    await Promise.allSettled([doing]);
+    this.#underWay.delete(doing);
+    return this.isDead ? never : doing;
   }
 }
+
+const never = new Promise<never>(() => {});

@@ -109,6 +109,7 @@ export class Model {
         else this.waitsForSignal = true;
         return undefined;
       case "complete":
+        if (this.asked === "cancel") return "state.not_open";
         this.become("completed", this.sinceProgress);
         return undefined;
       case "fail":
