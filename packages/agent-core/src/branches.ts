@@ -154,7 +154,8 @@ function firstOf({ pass }: Fork, opened: readonly Opened<unknown>[]): Promise<De
   return Promise.race(
     opened.map(async ({ label: winner, result }): Promise<Decided> => {
       try {
-        return { winner, value: asJson(await result, `the answer of the branch ${winner}`) };
+        const value = asJson(await result, `the answer of the branch ${winner}`);
+        return { value, winner }; // in the order in which it will be read again
       } catch (error) {
         if (pass.fate.isCancelled) throw error;
         return { winner, error: errorOf(error) };

@@ -1,8 +1,8 @@
-import { canonicalJson, type Json } from "@sentient/schema";
+import { canonicalJson, limits, type Json } from "@sentient/schema";
 import { NonRetryable } from "./errors.ts";
 
 /**
- * A value as it will be read again: a copy of its JSON; nothing is null.
+ * A value as it will be read again: a copy of its JSON; nothing is null, also as an item, and as a field it is not there.
  *
  * @throws `NonRetryable` for what is not JSON, naming the place
  */
@@ -10,8 +10,35 @@ export function asJson(value: unknown, what: string): Json {
   if (value === undefined || value === null) return null;
   if (typeof value === "string" || typeof value === "boolean") return value;
   try {
-    return JSON.parse(canonicalJson(value as Json)) as Json;
+    return JSON.parse(textOf(value as Json)) as Json;
   } catch (cause) {
     throw new NonRetryable(`${what} is not JSON: ${(cause as Error).message}`, { cause });
   }
+}
+
+function textOf(value: Json): string {
+  try {
+    return canonicalJson(value);
+  } catch (error) {
+    if (!hasHoles(value)) throw error;
+    return canonicalJson(filled(value));
+  }
+}
+
+// What is deeper than JSON may be is left as it is, as it may stand within itself.
+
+function hasHoles(value: unknown, depth = 0): boolean {
+  if (typeof value !== "object" || value === null || depth > limits.depth) return false;
+  const isHole = (item: unknown) => item === undefined && Array.isArray(value);
+  return Object.values(value).some((item) => isHole(item) || hasHoles(item, depth + 1));
+}
+
+function filled(value: Json | undefined, depth = 0): Json {
+  if (depth > limits.depth) return value ?? null;
+  if (Array.isArray(value)) return Array.from(value as Json[], (item) => filled(item, depth + 1));
+  if (Object.getPrototypeOf(value ?? "") !== Object.prototype) return value ?? null;
+  const fields = Object.entries(value as Record<string, Json | undefined>);
+  return Object.fromEntries(
+    fields.map(([key, field]) => [key, field === undefined ? field : filled(field, depth + 1)]),
+  );
 }

@@ -198,7 +198,7 @@ async function asked(
   const look = async (): Promise<Closed | undefined> => {
     const question = await pass.consult(() => state.questions.get(id, key));
     if (question.status === "answered")
-      return remember({ value: question.answer, by: question.answeredBy }, false);
+      return remember({ by: question.answeredBy, value: question.answer }, false);
     if (question.status === "withdrawn") throw new NonRetryable(`the question ${key} was withdrawn`);
     const isExpired = question.status === "expired";
     if (!isExpired && (!until || pass.time < until.getTime())) return undefined;

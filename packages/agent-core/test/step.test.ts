@@ -33,7 +33,12 @@ describe("a step", () => {
     const flow = defineWorkflow({
       name: "flow",
       run: async (ctx) => {
-        const value = await ctx.step("make", () => ({ n: ++done, b: 1, a: undefined, deep: [{ z: -0 }] }));
+        const value = await ctx.step("make", () => ({
+          n: ++done,
+          b: 1,
+          a: undefined,
+          deep: [{ z: -0 }, undefined],
+        }));
         const nothing = await ctx.step("nothing", () => {});
         seen.push(JSON.stringify([value, nothing]));
         await ctx.sleep(60_000);
@@ -44,9 +49,9 @@ describe("a step", () => {
     const handle = await process.sentient.start(flow);
     await played(process);
     await later(process, 60_000);
-    expect(await handle.result()).toEqual({ n: 1, b: 1, deep: [{ z: 0 }] });
+    expect(await handle.result()).toEqual({ n: 1, b: 1, deep: [{ z: 0 }, null] });
     expect(done).toBe(1);
-    const asJson = '[{"b":1,"deep":[{"z":0}],"n":1},null]';
+    const asJson = '[{"b":1,"deep":[{"z":0},null],"n":1},null]';
     expect(seen).toEqual([asJson, asJson]);
   });
 
