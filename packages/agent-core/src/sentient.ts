@@ -45,7 +45,7 @@ import { Notices } from "./notices.ts";
 import { Registry } from "./registry.ts";
 import { ROUTE, routing, type ByCapability } from "./routing.ts";
 import { SchedulesFace } from "./schedules.ts";
-import { startOptionsOf, startOptionsOfName } from "./starting.ts";
+import { requireStateFits, startOptionsOf, startOptionsOfName } from "./starting.ts";
 import { silent, type Logger, type Tools } from "./tools.ts";
 import type { WorkerOptions } from "./worker-options.ts";
 import { Worker } from "./worker.ts";
@@ -164,7 +164,7 @@ export class Sentient implements AsyncDisposable {
    * Starts a run, and answers once it is on disk. It is advanced in the background, whatever becomes of this process.
    *
    * @param what an agent or a workflow, its name, or what whoever does it must be able to do
-   * @throws `agent.invalid_input`; `state.run_conflict` if there is another under its key; `state.queue_full`, `state.bad_option`,
+   * @throws `agent.invalid_input`, `agent.invalid_state`; `state.run_conflict` if there is another under its key; `state.queue_full`, `state.bad_option`,
    * `schema.limit`, `agent.closed`
    * @example const handle = await sentient.start(research, { question: "why?" }, { key: "q-17" });
    */
@@ -178,6 +178,7 @@ export class Sentient implements AsyncDisposable {
     if (this.#closing) throw closedError();
     const started = await this.#startOptions(what, input, options);
     const definition = this.#registry.find(started.name);
+    requireStateFits(definition, options.state);
     const worker = definition && this.#ownWorker !== false ? await this.#begin() : undefined;
     const hold =
       worker && started.limits === undefined && started.availableAt === undefined

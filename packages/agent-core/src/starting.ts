@@ -65,3 +65,15 @@ export function parseInput(schema: z.ZodType, input: unknown) {
   const parsed = schema.safeParse(input);
   return parsed.success || input !== null ? parsed : schema.safeParse(undefined);
 }
+
+/** @throws `agent.invalid_state` for a state to begin with that does not fit */
+export function requireStateFits(what: Definition | undefined, state: Json | undefined): void {
+  const parsed = state === undefined ? undefined : what?.schemas.state?.safeParse(state);
+  if (!parsed || parsed.success) return;
+  throw new AgentError({
+    code: "agent.invalid_state",
+    message: `the state of ${what!.name} does not fit: ${saidOf(parsed.error)}`,
+    cause: parsed.error,
+    details: { name: what!.name },
+  });
+}

@@ -39,8 +39,12 @@ describe("the state of a run", () => {
     const sentient = await fresh({ workflows: [flow] });
     expect(await sentient.execute(flow)).toEqual({ n: 0, items: [] });
     expect(await sentient.execute(flow, null, { state: { n: 7 } })).toEqual({ n: 7, items: [] });
-    const wrong = () => sentient.execute(flow, null, { state: { n: "7" } });
-    expect(await failureOf(wrong)).toMatchObject({ code: "agent.invalid_state" });
+    const wrong = () => sentient.start(flow, null, { state: { n: "7" } });
+    expect(await failureOf(wrong)).toMatchObject({ code: "agent.invalid_state", details: { name: "flow" } });
+    const handle = await sentient.start(flow);
+    await handle.result();
+    const fork = await sentient.fork(handle.id, { n: 1, state: { n: 101 } }); // nobody checks it but the run
+    expect(await failureOf(() => fork.result())).toMatchObject({ code: "agent.invalid_state" });
   });
 
   test("is undefined without a schema", async () => {
