@@ -3,6 +3,7 @@
 // W2. Where branches go on beside each other, what each changed between its steps it changes again: what was kept with a step of
 //     one knows nothing of what another has changed while it was on its way. So of what was kept only that is taken which no
 //     branch has brought about: what was changed within the step.
+// W3. What it comes back to is brought about in place: `state.list.push(await ctx.step(…))` has hold of the list before the step.
 
 import { isDeepStrictEqual as isSame } from "node:util";
 import type { Json } from "@sentient/schema";
@@ -55,9 +56,7 @@ export class OwnState {
   }
 
   #set(fields: Fields): void {
-    const next = structuredClone(fields);
-    for (const key of Object.keys(this.#fields)) delete this.#fields[key];
-    Object.assign(this.#fields, next);
+    become(this.#fields, fields);
   }
 
   /** A copy, to be kept: what is changed while it is on its way is kept with what comes next. @throws `agent.invalid_state` */
@@ -114,6 +113,20 @@ function merged(mine: unknown, before: unknown, kept: unknown, past: readonly un
     return Object.fromEntries(entries.filter(([, value]) => value !== undefined));
   }
   return past.some((value) => isSame(value, kept)) ? mine : kept;
+}
+
+/** W3. @returns `mine`, made the same as `other`; a copy of that if it cannot be */
+function become(mine: unknown, other: unknown): unknown {
+  if (mine === other) return mine;
+  if (Array.isArray(mine) && Array.isArray(other)) {
+    mine.length = Math.min(mine.length, other.length);
+    other.forEach((value, i) => (mine[i] = become(mine[i], value)));
+    return mine;
+  }
+  if (!isFields(mine) || !isFields(other)) return structuredClone(other);
+  for (const key of Object.keys(mine)) if (!Object.hasOwn(other, key)) delete mine[key];
+  for (const [key, value] of Object.entries(other)) mine[key] = become(mine[key], value);
+  return mine;
 }
 
 function isFields(value: unknown): value is Fields {

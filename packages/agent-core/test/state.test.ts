@@ -282,3 +282,18 @@ describe("a run that is put back", () => {
     expect(await handle.result()).toEqual({ n: 11, items: ["round 2"] });
   });
 });
+
+test("what a handler has hold of while a step works is part of it still where the run is taken up", async () => {
+  const { first, handle, next } = await started(
+    flowOf(async (ctx) => {
+      ctx.state.items.push(await ctx.step("a", () => "a")); // has the list in hand before the step
+      await ctx.step("b", () => "b");
+      return ctx.state.items;
+    }),
+  );
+  const { dead } = dies(first, { at: 1, when: "after" });
+  void played(first);
+  await dead;
+  await later(await next(), LEASE_MS);
+  expect(await handle.result()).toEqual(["a"]);
+});
