@@ -6,7 +6,7 @@ import { freshDatabase, sentientOn } from "./support/fresh.ts";
 import { leftOf, play, programs, type Point, type Stage } from "./support/program.ts";
 
 /** Some of the points, by chance; every one on demand. */
-const DEATHS = Number(process.env.SENTIENT_KILLS ?? (process.env.SENTIENT_LONG === undefined ? 40 : 1_000));
+const DEATHS = Number(process.env.SENTIENT_KILLS ?? (process.env.SENTIENT_LONG === undefined ? 24 : 1_000));
 const TEST_MS = 120_000 + DEATHS * 15_000;
 
 const idOf = ({ when, what, nth }: Point) => `${when.padEnd(6)} ${what} #${nth}`;

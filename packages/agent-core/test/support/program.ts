@@ -259,12 +259,16 @@ function counts({ type, data }: Event): boolean {
 /** How far those have come who lose a race is a matter of chance. */
 const isLosers = (key: string) => /\/race#1\.(slow|lost|asked)\//.test(key);
 
+async function runsOf({ outside, name }: Stage) {
+  const trees = PROGRAMS.map((program) => outside.list({ root: `${name}-${program}` }));
+  return (await Promise.all(trees)).flatMap(({ runs }) => runs);
+}
+
 /** What is left of it. */
-export async function leftOf({ outside: sentient, name }: Stage): Promise<Record<string, unknown>> {
+export async function leftOf(stage: Stage): Promise<Record<string, unknown>> {
+  const { outside: sentient, name } = stage;
   const left: Record<string, unknown> = {};
-  const { runs } = await sentient.list({ limit: 1_000 });
-  const roots = PROGRAMS.map((program) => `${name}-${program}`);
-  for (const run of runs.filter(({ root }) => roots.includes(root))) {
+  for (const run of await runsOf(stage)) {
     const { id, parentStep = run.name } = run;
     if (!("endedAt" in run)) throw new Error(`${run.name} is ${run.status}: ${id}`);
     if (isLosers(parentStep)) continue;
@@ -297,11 +301,10 @@ function saidOf(chunks: readonly { kind: string; data?: unknown }[]): unknown[] 
 }
 
 /** Attempts of steps that are remembered, by run. */
-async function rememberedOf({ outside: sentient, name }: Stage): Promise<Set<string>> {
-  const { runs } = await sentient.list({ limit: 1_000 });
-  const mine = runs.filter(({ root }) => root.startsWith(`${name}-`));
+async function rememberedOf(stage: Stage): Promise<Set<string>> {
+  const { outside: sentient } = stage;
   const remembered = await Promise.all(
-    mine.map(async ({ id }) =>
+    (await runsOf(stage)).map(async ({ id }) =>
       [...(await sentient.state.journal(id)).values()].flatMap(({ key, attempts, status }) =>
         status === "started" ? [] : Array.from({ length: attempts }, (_, i) => `${id}/${key} ${i + 1}`),
       ),
