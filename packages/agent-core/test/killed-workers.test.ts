@@ -8,7 +8,7 @@ import { house, until, untilCompleted, type House } from "./support/house.ts";
 
 const LONG = process.env.SENTIENT_LONG !== undefined;
 const KILLS = Number(process.env.SENTIENT_KILLS ?? (LONG ? 100 : 40));
-const RUNS = LONG ? 1_000 : 120;
+const RUNS = LONG ? 1_000 : 60;
 const STEPS = 10;
 const LEASE_MS = 3_000;
 const WORKERS = 4;
@@ -54,7 +54,7 @@ test(
     console.log(`SEED=${random.seed}`);
     const at = await house({ worker: { lease: LEASE_MS, slots: RUNS / 2 } });
     const workers = await Promise.all(range(WORKERS).map(() => at.worker()));
-    const input = { steps: STEPS, pause: LONG ? 1_000 : 150 };
+    const input = { steps: STEPS, pause: LONG ? 1_000 : 250 };
     const handles = await Promise.all(
       range(RUNS).map(() => at.sentient.start(at.jobs.count, input, { maxAttempts: 1_000 })), // some are struck again and again
     );
