@@ -2,6 +2,7 @@
 // N1. Higher priority first; of one priority what was begun before what was not, then what is there longest, whichever lane
 //     it stands in: no lane keeps another waiting.
 // N2. Of the first those that are this worker's own (fleet.ts), by chance: several workers do not all want the same.
+//     What was begun, and whoever's it is has not come for, is anybody's: they may be what it has lost.
 // N3. What is kept back by a limit, or asks for what this worker cannot do, keeps nobody back who stands behind it.
 // N4. A run that may be what has ended its workers is claimed with no other such run, so that one of them does not use up the
 //     attempts of the others.
@@ -22,6 +23,8 @@ const CHOICE = 8;
 const CHOICE_EACH = 3;
 /** Of what it wants, the part it takes of others' at once. */
 const OTHERS = 1 / 4;
+/** How long what was begun is left to whose it is, in milliseconds. */
+const LEFT_MS = 250;
 const MOST_CANDIDATES = 1_000;
 /** Of each lane at least, if there are many. */
 const LEAST_OF_LANE = 16;
@@ -53,6 +56,8 @@ interface Lane {
 interface Candidate extends CandidateRow, Omit<Lane, "id"> {
   id: CandidateRow["id"];
   isBegun: boolean;
+  /** Whether nobody has come for it. */
+  isLeft: boolean;
   /** Since when it may be claimed; of one that was begun, since when it is there. */
   since: Date;
 }
@@ -86,7 +91,7 @@ export async function findCandidates(
     const ids = lanes.map(({ id }) => id);
     const look = await db.query(queries.readCandidates(ids, keys, { start, limit }, time.now));
     const some = [look.due, look.ready].flatMap((byLane) =>
-      byLane.flatMap((rows, i) => rows.map((row) => candidateOf(row, lanes[i]!))),
+      byLane.flatMap((rows, i) => rows.map((row) => candidateOf(row, lanes[i]!, look.now))),
     );
     await learnUsed(used, some, look, db);
     const free = some.filter((run) => isFree(run, look, used, wanted));
@@ -107,10 +112,13 @@ function windowOf(max: number, { workers }: Share): number {
   return Math.min(MOST_CANDIDATES, Math.max(WINDOW, max * (workers ? CHOICE_EACH * workers : CHOICE)));
 }
 
-function candidateOf(row: CandidateRow, { queue, name }: Lane): Candidate {
-  const { startedAt, availableAt, createdAt } = row;
-  const since = startedAt ? createdAt : (availableAt ?? createdAt);
-  return { ...row, queue, name, isBegun: startedAt !== undefined, since };
+function candidateOf(row: CandidateRow, { queue, name }: Lane, now: Date): Candidate {
+  const { startedAt, availableAt, createdAt, seek } = row;
+  const isBegun = startedAt !== undefined;
+  const since = isBegun ? createdAt : (availableAt ?? createdAt);
+  const claimable = seek.dueAt ?? availableAt ?? createdAt;
+  const isLeft = isBegun && now.getTime() - claimable.getTime() >= LEFT_MS;
+  return { ...row, queue, name, isBegun, isLeft, since };
 }
 
 async function learnUsed(
@@ -160,7 +168,7 @@ function rank(a: Candidate, b: Candidate): number {
 function inTurn(runs: readonly Candidate[], window: number, { isOwn }: Share): Candidate[] {
   const first = runs.toSorted((a, b) => rank(a, b) || a.since.getTime() - b.since.getTime()).slice(0, window);
   return first
-    .map((run) => ({ run, lot: isOwn(run.id) ? Math.random() : 1 + Math.random() }))
+    .map((run) => ({ run, lot: run.isLeft || isOwn(run.id) ? Math.random() : 1 + Math.random() }))
     .sort((a, b) => rank(a.run, b.run) || a.lot - b.lot)
     .map(({ run }) => run);
 }
@@ -173,7 +181,7 @@ function ownFirst(runs: readonly Candidate[], { isOwn }: Share, max: number): Ca
   const last = runs[Math.min(max, runs.length) - 1];
   const sides = Map.groupBy(runs, (run) => {
     if (rank(run, last!) < 0) return "before";
-    return isOwn(run.id) ? "own" : "others";
+    return run.isLeft || isOwn(run.id) ? "own" : "others";
   });
   const { before = [], own = [], others = [] } = Object.fromEntries(sides);
   const hasFew = before.length + own.length < max * OTHERS;

@@ -87,3 +87,16 @@ test("a higher priority goes first, whosever it is", async () => {
   for (const id of ["w-1", "w-2"]) await state.workers.beat(beat(id));
   expect(idsOf(await take(state, 12, "w-1"))).toEqual(expect.arrayContaining(high));
 });
+
+test("what was begun, and whoever's it is does not come for, is taken by any other soon", async () => {
+  const clock = new VirtualClock();
+  const { state } = await freshState({ clock });
+  for (const id of ["w-1", "w-2", "w-3", "w-4"]) await state.workers.beat(beat(id)); // and only one of them comes
+  await startMany(state, 40);
+  const leases = await take(state, 40, "w-0");
+  await Promise.all(leases.map((lease) => state.release(lease)));
+  const own = await take(state, 40, "w-1");
+  expect(own.length).toBeLessThan(40);
+  await clock.advance(250);
+  expect(await take(state, 40, "w-1")).toHaveLength(40 - own.length);
+});
