@@ -9,6 +9,7 @@ export class Mortal {
   isDead = false;
   readonly #die: () => void;
   readonly #underWay = new Set<Promise<unknown>>();
+  #callsLeft = Number.POSITIVE_INFINITY;
 
   constructor(db: Database) {
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -29,6 +30,11 @@ export class Mortal {
     this.#die();
   }
 
+  /** It dies at the call that comes after so many more: that one arrives, and its answer does not. */
+  dieAfter(calls: number): void {
+    this.#callsLeft = calls;
+  }
+
   /** Resolves once all that was on its way when it died has arrived. */
   async buried(): Promise<void> {
     while (this.#underWay.size > 0) await Promise.allSettled(this.#underWay);
@@ -37,6 +43,7 @@ export class Mortal {
   async whileAlive<T>(work: () => Promise<T>): Promise<T> {
     if (this.isDead) return never;
     const doing = work();
+    if (--this.#callsLeft < 0) this.die();
     this.#underWay.add(doing);
     await Promise.allSettled([doing]);
     this.#underWay.delete(doing);
