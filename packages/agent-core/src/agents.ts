@@ -48,7 +48,7 @@ export class AgentsFace {
     return this.#agents.getState(name);
   }
 
-  /** @throws `state.revision_mismatch` if somebody was sooner @example await sentient.agents.updateState("research", { state, revision: 3 }); */
+  /** @throws `state.revision_mismatch` if somebody was sooner @example await sentient.agents.updateState("research", (state) => ({ ...state, mood: "curious" })); */
   updateState(name: string, update: StateUpdate): Promise<AgentState> {
     return this.#agents.updateState(name, update);
   }
