@@ -5,7 +5,7 @@
 // B2. What was decided is remembered: who came first in a race, and which failure it was that ended all. When that is replayed
 //     each branch goes as far as it went before, so that what it is to undo is known, and is then ended as before.
 
-import { failureOf, type Failure, type Json, type StepKey } from "@sentient/schema";
+import { type Failure, type Json, type StepKey } from "@sentient/schema";
 import type { Step } from "@sentient/state";
 import { cancelChildren } from "./cancel.ts";
 import type { Branch, Context } from "./context.ts";
@@ -113,7 +113,7 @@ async function joined<T>(fork: Fork, results: Promise<T>, end: () => void): Prom
   } catch (error) {
     end();
     if (pass.fate.isCancelled) throw error;
-    const failure = errorOf(error);
+    const failure = pass.failureOf(error);
     await decide(fork, { name: "all", status: "failed", error: failure });
     throw new RememberedError(failure);
   } finally {
@@ -158,7 +158,7 @@ function firstOf({ pass }: Fork, opened: readonly Opened<unknown>[]): Promise<De
         return { value, winner }; // in the order in which it will be read again
       } catch (error) {
         if (pass.fate.isCancelled) throw error;
-        return { winner, error: errorOf(error) };
+        return { winner, error: pass.failureOf(error) };
       }
     }),
   );
@@ -202,10 +202,6 @@ async function withdraw(pass: Pass, isLost: (key: string) => boolean): Promise<b
   const { questions } = await pass.consult(() => pass.tools.state.questions.list(page));
   const withdraws = questions.map((question) => question.key).filter(isLost);
   return withdraws.length === 0 || unlessGone(() => pass.commit({ withdraws }));
-}
-
-function errorOf(error: unknown): Failure {
-  return error instanceof RememberedError ? error.failure : failureOf(error);
 }
 
 function noBranchError(key: string): AgentError {

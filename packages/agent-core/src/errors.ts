@@ -74,12 +74,22 @@ export class RememberedError extends Error {
   readonly failure: Failure;
 
   constructor(failure: Failure) {
-    super(failure.message);
+    const cause = causeOf(failure);
+    super(failure.message, cause && { cause });
     this.name = failure.name;
     this.code = failure.code;
     this.failure = failure;
     if (failure.stack !== undefined) this.stack = failure.stack;
   }
+}
+
+/** As a chain of errors again. */
+function causeOf({ causes = [] }: Failure): Error | undefined {
+  return causes.reduceRight<Error | undefined>((cause, { name, message, code }) => {
+    const error = new Error(message, cause && { cause });
+    delete error.stack; // where it was made says nothing
+    return Object.assign(error, { name }, code === undefined ? {} : { code });
+  }, undefined);
 }
 
 /** @throws `agent.bad_option` naming the field */

@@ -4,12 +4,12 @@
 // E2. A run ends in one commit: what it gives, or what it failed with once all was undone that it said is to be undone.
 // E3. Cancelled means: nothing of the run happens any more but its compensation, and what it has started is cancelled with it.
 
-import { failureOf, requireWithin, type Json } from "@sentient/schema";
+import { requireWithin, type Json } from "@sentient/schema";
 import { StateError, type Asked, type Lease, type Replay } from "@sentient/state";
 import { setTimeout as sleep } from "node:timers/promises";
 import { cancelChildren } from "./cancel.ts";
 import type { Definition } from "./define.ts";
-import { AgentError, cancelledError, isOfWhatIsCommitted, RememberedError, saidOf } from "./errors.ts";
+import { AgentError, cancelledError, isOfWhatIsCommitted, saidOf } from "./errors.ts";
 import { asJson } from "./json.ts";
 import { MAIN, Scope, UNDO } from "./keys.ts";
 import type { Ended } from "./notices.ts";
@@ -174,7 +174,7 @@ export class Execution {
       // Or somebody has cancelled it a moment ago: whoever takes it up undoes what is to be undone.
       return isOpen ? { status: "completed", output: ended.output } : this.#letGo(pass, "release");
     }
-    const error = ended.error instanceof RememberedError ? ended.error.failure : failureOf(ended.error);
+    const error = pass.failureOf(ended.error);
     await pass.endLease({ end: { fail: error } });
     return { status: "failed", error };
   }
@@ -227,7 +227,7 @@ type Handled =
 async function fail(pass: Pass, refused: unknown): Promise<Outcome> {
   if (!isOfWhatIsCommitted(refused)) throw refused;
   pass.outbox.drop();
-  const error = failureOf(refused);
+  const error = pass.failureOf(refused);
   await pass.endLease({ end: { fail: error } });
   return { status: "failed", error };
 }

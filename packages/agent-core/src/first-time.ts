@@ -1,6 +1,6 @@
 // The first time. Owns: what is asked for that is not remembered, where it is done by the runtime itself.
 
-import { failureOf, type StepKey } from "@sentient/schema";
+import type { StepKey } from "@sentient/schema";
 import type { Step } from "@sentient/state";
 import { RememberedError } from "./errors.ts";
 import type { Pass } from "./pass.ts";
@@ -27,7 +27,7 @@ export async function forTheFirstTime<T>(
     return await work();
   } catch (error) {
     if (error instanceof RememberedError || place.signal.aborted) throw error;
-    const failure = failureOf(error);
+    const failure = pass.failureOf(error);
     pass.state?.keepSound();
     await pass.commit({ steps: [{ ...asked, status: "failed", error: failure }] });
     throw new RememberedError(failure);

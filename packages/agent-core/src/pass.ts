@@ -12,7 +12,7 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { backoff, systemClock } from "@sentient/db-pool";
-import { limits, type StepKey } from "@sentient/schema";
+import { failureOf, limits, type Failure, type StepKey } from "@sentient/schema";
 import {
   StateError,
   type Attempted,
@@ -24,7 +24,13 @@ import {
 } from "@sentient/state";
 import { Activity } from "./activity.ts";
 import type { Definition } from "./define.ts";
-import { isOfWhatIsAsked, isOfWhatIsCommitted, isPassing, tooManyWaitsError } from "./errors.ts";
+import {
+  isOfWhatIsAsked,
+  isOfWhatIsCommitted,
+  isPassing,
+  RememberedError,
+  tooManyWaitsError,
+} from "./errors.ts";
 import { Fate } from "./fate.ts";
 import { Memory } from "./memory.ts";
 import { Outbox, type Told } from "./outbox.ts";
@@ -34,6 +40,7 @@ import type { Place } from "./place.ts";
 import { Stream } from "./stream.ts";
 import type { Tools } from "./tools.ts";
 import { MOST_WAITS, type Marker, type Waiting } from "./waiting.ts";
+import { secretValues } from "./secret-values.ts";
 import { WithinStep } from "./within-step.ts";
 
 /** How long what is told may wait for something to be committed with, in milliseconds. */
@@ -107,6 +114,13 @@ export class Pass {
   get time(): number {
     const { clock } = this.tools;
     return clock === systemClock ? this.#claimedAt + performance.now() - this.#began : clock.now();
+  }
+
+  /** What is kept of an error, without what its run calls secret. */
+  failureOf(error: unknown): Failure {
+    if (error instanceof RememberedError) return error.failure;
+    const { input, secrets } = this.lease.run;
+    return failureOf(error, false, secretValues(input, secrets));
   }
 
   /** Its run is to be cancelled. */

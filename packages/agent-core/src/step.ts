@@ -4,7 +4,7 @@
 // S3. What undoes something never fails for good: each time that somebody has the run go on it is tried once more.
 
 import { setTimeout as sleep } from "node:timers/promises";
-import { canonicalJson, failureOf, hashOf, type Failure, type Json, type StepKey } from "@sentient/schema";
+import { canonicalJson, hashOf, type Failure, type Json, type StepKey } from "@sentient/schema";
 import type { Step } from "@sentient/state";
 import { z } from "zod";
 import type { StepContext, StepOptions } from "./context.ts";
@@ -86,7 +86,7 @@ async function attempt(step: Attempting, before: Step | undefined): Promise<unkn
       return result;
     } catch (error) {
       if (place.signal.aborted) throw error; // of its run or its branch: it has not failed
-      const failure = failureOf(error);
+      const failure = pass.failureOf(error);
       pass.state?.keepSound();
       const delay = delayAfter(policy, attempts, error);
       if (delay === undefined) {

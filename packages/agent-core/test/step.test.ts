@@ -1,6 +1,7 @@
 // Steps: done once as far as can be, tried again as their policy says, and remembered as JSON.
 
 import { describe, expect, test } from "vitest";
+import { z } from "zod";
 import { defineAgent, defineWorkflow, NonRetryable, type Context } from "../src/index.ts";
 import {
   eventsOf,
@@ -267,8 +268,7 @@ describe("a step that fails", () => {
         return "OutOfStock";
       }
     }
-    const seen: { name: string; message: string; code?: string | undefined; stack?: string | undefined }[] =
-      [];
+    const seen: Partial<Record<"name" | "message" | "code" | "stack" | "cause", unknown>>[] = [];
     const flow = defineWorkflow({
       name: "flow",
       retry: { attempts: 1 },
@@ -278,8 +278,8 @@ describe("a step that fails", () => {
             throw new OutOfStock("no more of it", { cause: new RangeError("-1 left") });
           }),
         );
-        const { name, message, code, stack } = error!;
-        seen.push({ name, message, code, stack });
+        const { name, message, code, stack, cause } = error!;
+        seen.push({ name, message, code, stack, cause });
         await ctx.sleep(60_000);
         throw error!;
       },
@@ -291,12 +291,39 @@ describe("a step that fails", () => {
     await later(second, 60_000);
     expect(seen[0]).toEqual({
       name: "OutOfStock",
-      message: "no more of it (because of RangeError: -1 left)",
+      message: "no more of it",
+      cause: expect.objectContaining({ name: "RangeError", message: "-1 left" }) as object,
       code: "shop.out_of_stock",
       stack: expect.stringContaining("step.test.ts") as string,
     });
     expect(seen[1]).toEqual(seen[0]);
     const failure = await failureOf(() => second.sentient.handle(handle.id).result());
     expect(failure).toMatchObject({ ...seen[0], failure: { retryable: false } });
+  });
+
+  test("tells nothing of what its run calls secret, nor of what looks so", async () => {
+    const agent = defineAgent({
+      name: "careless",
+      retry: { attempts: 1 },
+      input: z.object({ user: z.string(), pin: z.string() }),
+      secrets: ["pin"],
+      run: (ctx, { user, pin }) =>
+        ctx.step("enter", () => {
+          throw new Error(`${user} may not enter with ${pin}`, {
+            cause: new Error("401 for Bearer abcdef0123456789"),
+          });
+        }),
+    });
+    const sentient = await fresh({ agents: [agent] });
+    const handle = await sentient.start(agent, { user: "ada", pin: "4711-0815-23" });
+    const failure = await failureOf(() => handle.result());
+    expect(failure).toMatchObject({
+      message: "ada may not enter with [redacted]",
+      cause: { message: "401 for Bearer [redacted]" },
+    });
+    const { events } = await sentient.events.history({ run: handle.id, types: ["step.*", "run.failed"] });
+    const told = JSON.stringify(events);
+    expect(told).toContain("may not enter");
+    for (const secret of ["4711-0815-23", "abcdef0123456789"]) expect(told).not.toContain(secret);
   });
 });

@@ -981,7 +981,10 @@ describe("what fails", () => {
     await tell(bus, 2);
     const { seen } = await noting(bus, "one", {}, ({ position }) => {
       if (position === 1)
-        throw Object.assign(new Error("bad address"), { retryable: false, code: "E_ADDRESS" });
+        throw Object.assign(new Error("bad address", { cause: new TypeError("no @") }), {
+          retryable: false,
+          code: "E_ADDRESS",
+        });
     });
     await untilAt(db, "one", 2);
     expect(seen).toEqual([1, 2]);
@@ -991,7 +994,11 @@ describe("what fails", () => {
         attempts: 1,
         redrives: 0,
         status: "dead",
-        reason: { message: "bad address", code: "E_ADDRESS" },
+        reason: {
+          message: "bad address",
+          code: "E_ADDRESS",
+          causes: [{ name: "TypeError", message: "no @" }],
+        },
       },
     ]);
   });

@@ -85,6 +85,7 @@ export {
   WorkerId,
 } from "./ids.ts";
 export { Failure, failureOf } from "./failure.ts";
+export { withoutSecrets } from "./secrets.ts";
 export { configureLimits, limits, requireWithin } from "./limits.ts";
 export type { Limit, Limits } from "./limits.ts";
 

@@ -55,6 +55,10 @@ function stepsOf(read: () => Promise<ReadonlyMap<string, Step>>): Promise<Readon
   });
 }
 
+function causesOf(run: Run) {
+  return (run.status === "failed" ? run.error.causes : undefined) ?? [];
+}
+
 function factsOf(run: Run, isFull: boolean): [string, string | undefined][] {
   const shown = (value: unknown) => cut(JSON.stringify(value) ?? "null", isFull ? Infinity : 160);
   return [
@@ -69,5 +73,9 @@ function factsOf(run: Run, isFull: boolean): [string, string | undefined][] {
     ["input", shown(run.input)],
     ["output", run.status === "completed" ? shown(run.output) : undefined],
     ["error", run.status === "failed" ? printable(run.error.message) : undefined],
+    ...causesOf(run).map(({ name, message }): [string, string] => [
+      "caused by",
+      printable(`${name}: ${message}`),
+    ]),
   ];
 }
