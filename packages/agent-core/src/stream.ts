@@ -4,7 +4,7 @@
 // T3. What the run streams between its steps is streamed once, however often it is replayed: what is there already is left out.
 
 import { requireWithin, type Json, type StepKey } from "@sentient/schema";
-import type { Lease, Piece } from "@sentient/state";
+import { StateError, type Lease, type Piece } from "@sentient/state";
 import type { Tools } from "./tools.ts";
 
 /** How long a piece waits for others, in milliseconds. */
@@ -83,7 +83,13 @@ export class Stream {
       this.#count ??= await this.#look();
       const taken = this.#waiting.slice(0, AT_ONCE);
       const pieces = taken.flatMap((waiting) => this.#piecesOf(waiting));
-      if (pieces.length > 0) this.#count = await state.chunks.append(this.#lease, this.#count, pieces);
+      try {
+        if (pieces.length > 0) this.#count = await state.chunks.append(this.#lease, this.#count, pieces);
+      } catch (error) {
+        if (!(error instanceof StateError) || error.code !== "state.revision_mismatch") throw error;
+        this.#count = undefined; // something was still on its way from who held the run before
+        continue;
+      }
       for (const { step, attempt, kind } of pieces) if (kind === "data") this.#add(step, attempt, 1);
       this.#waiting.splice(0, taken.length);
       notices.streamed(id);
@@ -92,6 +98,7 @@ export class Stream {
 
   async #look(): Promise<number> {
     const counts = await this.#tools.state.chunks.counts(this.#lease.run.id);
+    this.#counts.clear();
     for (const { step, attempt, count } of counts) this.#add(step, attempt, count);
     return counts.reduce((sum, { count }) => sum + count, 0);
   }

@@ -1,5 +1,6 @@
 // What a run tells of itself: once, however often it is replayed, and whoever dies meanwhile.
 
+import { RecordId, surql } from "@sentient/db-pool";
 import type { Chunk } from "@sentient/state";
 import { describe, expect, test, vi } from "vitest";
 import { defineWorkflow, type Context } from "../src/index.ts";
@@ -196,6 +197,38 @@ describe("a step that streams", () => {
     expect(chunks.map(({ kind }) => kind)).toEqual(["data", "reset", "data", "reset", "data", "data", "end"]);
     expect(streamed(chunks)).toEqual(["one 1", "two"]);
     expect(chunks.map(({ n }) => n)).toEqual([1, 2, 3, 4, 5, 6, 7]);
+  });
+
+  test("hears of what was still on its way from who held its run before, and does not count that", async () => {
+    const hold = gate();
+    let tries = 0;
+    const { first, handle, next, id } = await started(
+      flowOf((ctx) =>
+        ctx.step("say", async ({ chunk }) => {
+          chunk(`one ${tries}`);
+          if (tries++ === 0) await hold.pass();
+          return "said";
+        }),
+      ),
+    );
+    void played(first);
+    await hold.reached;
+    await first.clock.advance(30);
+    await until(async () => (await chunksOf(first, id)).length === 1);
+    const second = await next();
+    const { chunks } = second.sentient.state;
+    const counts = chunks.counts.bind(chunks);
+    const row = { step: "main/say#1", attempt: 1, kind: "data", data: '"late"', at: new Date() };
+    vi.spyOn(chunks, "counts").mockImplementationOnce(async (run) => {
+      const found = await counts(run);
+      await first.db.query(surql`INSERT INTO chunk ${[{ ...row, id: new RecordId("chunk", [id, 2]) }]}`);
+      return found;
+    });
+    await later(second, LEASE_MS);
+    expect(await handle.result()).toBe("said");
+    const found = await chunksOf(first, id);
+    expect(found.map(({ kind }) => kind)).toEqual(["data", "data", "reset", "data", "end"]);
+    expect(streamed(found)).toEqual(["one 1"]);
   });
 
   test("streams nothing that is no JSON or too large, and says so", async () => {

@@ -1,7 +1,8 @@
 // Chunks. Owns: what runs stream while they work, beside what they remember: text as it comes, in the order it came.
 // Does not own: when it is written (who streams), and what counts of it: a reset says that what its step has streamed does not.
 // U1. Pieces of a run are numbered 1, 2, 3, … without gaps: whoever reads goes on from the last number, in any process.
-// U2. Only who holds the run writes; sent twice they are there once.
+// U2. Only who holds the run writes; sent twice they are there once. A snapshot may be older than the lease of who came next: of
+//     what was written so, that one is told (U1 would have it take the other's pieces for its own).
 
 import { RecordId, surql, type Statement } from "@sentient/db-pool";
 import {
@@ -15,7 +16,7 @@ import {
 import { z } from "zod";
 import { requireRun, type Context } from "./changing.ts";
 import { thrownBy } from "./commit.ts";
-import { checked } from "./errors.ts";
+import { checked, StateError } from "./errors.ts";
 import { heldOf, type Lease } from "./lease.ts";
 import { chunksOf, requireToken, THROWN, within } from "./queries.ts";
 
@@ -79,7 +80,7 @@ export class Chunks {
    *
    * @param after how many there are, from `count` or the last time
    * @returns how many there are then
-   * @throws `state.lease_lost`, `state.bad_option`, `schema.limit`
+   * @throws `state.lease_lost`, `state.revision_mismatch` if there are others than those, `state.bad_option`, `schema.limit`
    * @example const n = await state.chunks.append(lease, 0, [{ step: "main/say#1", attempt: 1, kind: "data", data: "Hel" }]);
    */
   async append(lease: Lease, after: number, pieces: readonly Piece[]): Promise<number> {
@@ -94,6 +95,7 @@ export class Chunks {
     try {
       await this.#context.db.query(insertChunks(rows, requireToken(id, held.token, held.first)));
     } catch (error) {
+      if (thrownBy(error) === THROWN.moved) throw movedError(id, after);
       throw thrownBy(error) === THROWN.stale ? held.lost() : error;
     }
     return after + rows.length;
@@ -130,9 +132,23 @@ export class Chunks {
   }
 }
 
+function movedError(run: string, after: number): StateError {
+  return new StateError({
+    code: "state.revision_mismatch",
+    message: `the run ${run} has streamed something else behind piece ${after}, by whoever held it before; count its pieces, and write behind them`,
+    details: { run, expected: after },
+  });
+}
+
+/** U2. */
 const insertChunks = (rows: readonly object[], guard: Statement) => surql`{
   ${guard};
-  INSERT IGNORE INTO chunk ${rows} RETURN NONE
+  LET $rows = ${rows};
+  LET $before = (SELECT * FROM $rows.id);
+  LET $kept = $rows[0..array::len($before)];
+  IF $before.map(|$row| [$row.id, $row.step, $row.attempt, $row.kind, $row.data])
+    != $kept.map(|$row| [$row.id, $row.step, $row.attempt, $row.kind, $row.data]) { THROW ${THROWN.moved} };
+  INSERT IGNORE INTO chunk $rows RETURN NONE
 }`;
 
 const countStreams = (run: string) =>

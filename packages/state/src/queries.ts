@@ -15,6 +15,8 @@ export const THROWN = {
   woken: "state.woken",
   /** A signal was taken, or a question is not open any more. */
   notOpen: "state.not_open",
+  /** There is something else already where a stream was to go on. */
+  moved: "state.moved",
   /** What a fork reads of its parent is not there any more. */
   removed: "state.removed",
 };

@@ -3,7 +3,7 @@
 import { sabotage } from "@sentient/testkit";
 import { expect, test, vi } from "vitest";
 import * as queries from "../src/queries.ts";
-import { surql } from "@sentient/db-pool";
+import { RecordId, surql } from "@sentient/db-pool";
 import { freshState } from "./support/fresh.ts";
 import { claimed, codeOf, range, running } from "./support/runs.ts";
 
@@ -56,6 +56,28 @@ test("who does not hold the run any more writes nothing", async () => {
   const spy = vi.spyOn(queries, "requireToken").mockReturnValue(surql`true`);
   await sabotage("no fence", async () => expect(await writes()).toBe("state.lease_lost"));
   spy.mockRestore();
+});
+
+test("who comes next is told of pieces that were still on their way, and takes none of them for its own", async () => {
+  const { state, db } = await freshState();
+  const lease = await running(state);
+  const { id } = lease.run;
+  await state.chunks.append(lease, 0, [piece("a")]);
+  const late = {
+    id: new RecordId("chunk", [id, 2]),
+    step: "main/say#1",
+    attempt: 1,
+    kind: "data",
+    data: '"z"',
+  };
+  await db.query(surql`INSERT INTO chunk ${[{ ...late, at: new Date() }]} RETURN NONE`);
+  const next = [{ ...piece("b"), attempt: 2 }, piece("c")];
+  expect(await codeOf(() => state.chunks.append(lease, 1, next))).toBe("state.revision_mismatch");
+  expect(await state.chunks.count(id)).toBe(2);
+  expect(await state.chunks.append(lease, 2, next)).toBe(4);
+  expect(await state.chunks.append(lease, 2, [...next, piece("d")])).toBe(5); // its own, sent twice
+  const texts = (await state.chunks.read(id)).map((each) => "data" in each && each.data);
+  expect(texts).toEqual(["a", "z", "b", "c", "d"]);
 });
 
 test("what cannot be a piece is refused, and so is a run that is not there", async () => {
