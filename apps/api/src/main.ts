@@ -3,6 +3,7 @@
 // Exit status: 0 after SIGTERM or SIGINT, 1 if it could not start or stop, 2 if its configuration is wrong.
 
 import { createSentient } from "@sentient/agent-core";
+import { openOrReach } from "@sentient/agent-core/config";
 import { optionsFromEnv, SentientError } from "@sentient/db-pool";
 import { configFromEnv } from "./config.ts";
 import { ensureFirstToken } from "./first-token.ts";
@@ -12,7 +13,8 @@ import { serveApi } from "./server.ts";
 async function main(): Promise<void> {
   const { serve, tokenFile, logLevel } = configFromEnv();
   const logger = createLogger(logLevel);
-  const sentient = await createSentient({ ...optionsFromEnv(), worker: false });
+  const db = await openOrReach(optionsFromEnv()); // a folder that a worker or `sentient serve` owns too
+  const sentient = await createSentient({ database: db, worker: false });
   try {
     if (serve.auth === false) logger.warn({}, "everybody may do everything: SENTIENT_API_INSECURE is on");
     else if (await ensureFirstToken(sentient, tokenFile))
@@ -24,6 +26,7 @@ async function main(): Promise<void> {
     await api.close();
   } finally {
     await sentient.close();
+    await db.close();
   }
   logger.info({}, "stopped");
 }

@@ -1,12 +1,16 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { createSentient, type Sentient } from "@sentient/agent-core";
+import { serveBeside } from "@sentient/agent-core/config";
+import { openDatabase } from "@sentient/db-pool";
 import { onTestFinished } from "vitest";
 
 const MAIN = fileURLToPath(new URL("../src/main.ts", import.meta.url));
+const API = fileURLToPath(new URL("../../api/src/main.ts", import.meta.url));
 export const AGENTS = fileURLToPath(new URL("./agents.ts", import.meta.url));
 
 /** Gone after the test. */
@@ -16,20 +20,37 @@ export async function freshFolder(): Promise<string> {
   return folder;
 }
 
+/** A folder that this process owns and serves, and a runtime that advances nothing. */
+export async function served(): Promise<{ cwd: string; url: string; notes: string; sentient: Sentient }> {
+  const cwd = await freshFolder();
+  const url = `rocksdb://${join(cwd, "data")}`;
+  const db = await openDatabase({ url });
+  const serving = await serveBeside(db);
+  const sentient = await createSentient({ database: db, worker: false });
+  onTestFinished(async () => {
+    await sentient.close();
+    await serving!.close();
+    await db.close();
+  });
+  const notes = join(cwd, "notes");
+  await writeFile(notes, "");
+  return { cwd, url, notes, sentient };
+}
+
 type Line = Record<string, unknown> & { msg: string };
 
-/** `sentient-worker` as a process. */
-export class WorkerProcess {
+/** A program of this repository as a process. */
+class Program {
   readonly #child: ChildProcess;
   readonly ended: Promise<[code: number | null, signal: NodeJS.Signals | null]>;
   stderr = "";
   stdout = "";
 
-  constructor(args: readonly string[], cwd: string, env: Record<string, string> = {}) {
+  constructor(main: string, args: readonly string[], cwd: string, env: Record<string, string> = {}) {
     const own = Object.entries(process.env).filter(
       ([name]) => !/^(?:SENTIENT_|VITEST|NODE_OPTIONS)/.test(name),
     );
-    const child = spawn(process.execPath, ["--conditions=@sentient/source", MAIN, ...args], {
+    const child = spawn(process.execPath, ["--conditions=@sentient/source", main, ...args], {
       cwd,
       env: { ...Object.fromEntries(own), ...env },
     });
@@ -47,11 +68,15 @@ export class WorkerProcess {
   /** Resolves with the first line of its log that says this. */
   async says(msg: string): Promise<Line> {
     for (;;) {
-      const found = this.#lines().find((line) => line.msg === msg);
+      const found = this.said(msg);
       if (found) return found;
       const end = await Promise.race([once(this.#child.stderr!, "data").then(() => undefined), this.ended]);
       if (end) throw new Error(`it ended with ${end[0]} and said\n${this.stderr}`);
     }
+  }
+
+  said(msg: string): Line | undefined {
+    return this.#lines().find((line) => line.msg === msg);
   }
 
   #lines(): Line[] {
@@ -62,5 +87,19 @@ export class WorkerProcess {
   async stop(signal: NodeJS.Signals) {
     this.#child.kill(signal);
     return this.ended;
+  }
+}
+
+/** `sentient-worker` as a process. */
+export class WorkerProcess extends Program {
+  constructor(args: readonly string[], cwd: string, env: Record<string, string> = {}) {
+    super(MAIN, args, cwd, env);
+  }
+}
+
+/** `sentient-api` as a process, on a port of its own. */
+export class ApiProcess extends Program {
+  constructor(url: string, cwd: string) {
+    super(API, [], cwd, { SENTIENT_URL: url, SENTIENT_API_PORT: "0" });
   }
 }

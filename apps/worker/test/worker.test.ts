@@ -1,29 +1,9 @@
-import { createSentient, type Sentient } from "@sentient/agent-core";
-import { serveBeside } from "@sentient/agent-core/config";
-import { openDatabase } from "@sentient/db-pool";
 import { sabotage, until } from "@sentient/testkit";
 import { readFileSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { expect, onTestFinished, test } from "vitest";
-import { AGENTS, freshFolder, WorkerProcess } from "./support.ts";
-
-/** A folder that this process owns and serves, and a runtime that advances nothing. */
-async function served(): Promise<{ cwd: string; url: string; notes: string; sentient: Sentient }> {
-  const cwd = await freshFolder();
-  const url = `rocksdb://${join(cwd, "data")}`;
-  const db = await openDatabase({ url });
-  const serving = await serveBeside(db);
-  const sentient = await createSentient({ database: db, worker: false });
-  onTestFinished(async () => {
-    await sentient.close();
-    await serving!.close();
-    await db.close();
-  });
-  const notes = join(cwd, "notes");
-  await writeFile(notes, "");
-  return { cwd, url, notes, sentient };
-}
+import { expect, test } from "vitest";
+import { AGENTS, freshFolder, served, WorkerProcess } from "./support.ts";
 
 function stepsIn(notes: string): string[] {
   return readFileSync(notes, "utf8")

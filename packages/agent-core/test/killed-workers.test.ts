@@ -8,8 +8,12 @@ import { house, until, untilCompleted, type House } from "./support/house.ts";
 
 const LONG = process.env.SENTIENT_LONG !== undefined;
 const KILLS = Number(process.env.SENTIENT_KILLS ?? (LONG ? 100 : 40));
-const RUNS = LONG ? 1_000 : 60;
+const RUNS = LONG ? 1_000 : 300;
 const STEPS = 10;
+/** Each kill strikes few enough that there is work left for the last one. */
+const SLOTS = LONG ? 50 : 16;
+/** Kills are spread over most of the work. */
+const MOST_BETWEEN = Math.floor((1.5 * RUNS * STEPS) / KILLS);
 const LEASE_MS = 3_000;
 const WORKERS = 4;
 const TEST_MS = 180_000 + KILLS * 10_000;
@@ -30,7 +34,7 @@ async function killSome(at: House, workers: Child[], random: SeededRandom) {
   const coming: Promise<unknown>[] = [];
   let struck = 0;
   for (const _ of range(KILLS)) {
-    const enough = at.ledger.read().effects.length + random.int(20) + 1;
+    const enough = at.ledger.read().effects.length + random.int(MOST_BETWEEN) + 1;
     await until(() => at.ledger.read().effects.length >= enough);
     const busy = new Set(await at.db.query(busyWorkers()));
     const victim = random.pick(workers.filter((worker) => busy.size === 0 || busy.has(idOf(worker))));
@@ -52,7 +56,7 @@ test(
   async () => {
     const random = seeded();
     console.log(`SEED=${random.seed}`);
-    const at = await house({ worker: { lease: LEASE_MS, slots: RUNS / 2 } });
+    const at = await house({ worker: { lease: LEASE_MS, slots: SLOTS } });
     const workers = await Promise.all(range(WORKERS).map(() => at.worker()));
     const input = { steps: STEPS, pause: LONG ? 1_000 : 250 };
     const handles = await Promise.all(

@@ -9,8 +9,8 @@ import { Lane } from "./support/lane.ts";
 import { LEASE_MS, type Command, type Kind } from "./support/model.ts";
 import { eventsOf, expectNothing, range } from "./support/runs.ts";
 
-/** How many sequences of commands; 2,000 or 10,000 on demand. */
-const SEQUENCES = Number(process.env.SENTIENT_RUNS ?? 240);
+/** How many sequences of commands; 10,000 on demand. */
+const SEQUENCES = Number(process.env.SENTIENT_RUNS ?? 2_000);
 /** Runs to which something is done at the same time. */
 const LANES = 24;
 

@@ -3,18 +3,12 @@
 import type { EventBus } from "@sentient/event-bus";
 import type { Event } from "@sentient/schema";
 import { expect } from "vitest";
+import { allEvents } from "./all-events.ts";
 import type { House } from "./house.ts";
 
-export const range = (length: number, first = 0): number[] => Array.from({ length }, (_, i) => first + i);
+export { allEvents };
 
-export async function allEvents(bus: EventBus): Promise<Event[]> {
-  const all: Event[] = [];
-  for (;;) {
-    const { events } = await bus.history({ after: all.at(-1)?.position ?? 0, limit: 1_000 });
-    if (events.length === 0) return all;
-    all.push(...events);
-  }
-}
+export const range = (length: number, first = 0): number[] => Array.from({ length }, (_, i) => first + i);
 
 export async function typesOf(bus: EventBus, run: string): Promise<string[]> {
   const { events } = await bus.history({ run, limit: 1_000 });

@@ -3,18 +3,24 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { openDatabase, type Database } from "@sentient/db-pool";
+import { openDatabase, type Database, type DatabaseOptions } from "@sentient/db-pool";
 import type { Event } from "@sentient/schema";
 import { freshNames, VirtualClock } from "@sentient/testkit";
 import { afterAll, onTestFinished } from "vitest";
 import { createSentient, type Sentient, type SentientOptions, type Worker } from "../../src/index.ts";
+import { mischief, type Mischief } from "./mischief.ts";
+
+/** Whether the database is in another process, and the line to it misbehaves. */
+const IS_FAR = process.env.SENTIENT_PROXY !== undefined;
 
 const folders: string[] = [];
+let line: Promise<Mischief> | undefined;
 /** Processes that are dead: nobody waits until they have stopped. */
 const dead = new WeakSet<Sentient>();
 let engine: Promise<string> | undefined;
 
 afterAll(async () => {
+  await (await line)?.close();
   await Promise.all(folders.map((folder) => rm(folder, { recursive: true, force: true })));
 });
 
@@ -24,10 +30,15 @@ async function freshFolder(): Promise<string> {
   return folder;
 }
 
+async function placeOfDatabases(): Promise<DatabaseOptions> {
+  if (IS_FAR) return (await (line ??= mischief())).connection;
+  engine ??= freshFolder();
+  return { url: `rocksdb://${await engine}/engine` };
+}
+
 /** An empty database, closed after the test: one rocksdb engine a test file, and in it a fresh namespace. */
 export async function freshDatabase(): Promise<Database> {
-  engine ??= freshFolder();
-  const db = await openDatabase({ url: `rocksdb://${await engine}/engine`, ...freshNames() });
+  const db = await openDatabase({ ...(await placeOfDatabases()), ...freshNames() });
   onTestFinished(() => db.close({ deadline: 500 }));
   return db;
 }
