@@ -26,7 +26,6 @@ export const STATUS: Readonly<Record<Code, number>> = {
   "agent.unknown": 404,
   "agent.invalid_input": 400,
   "agent.closed": 503,
-  "agent.run_failed": 409,
   "agent.run_cancelled": 409,
   "agent.run_parked": 409,
   "agent.result_timeout": 408,

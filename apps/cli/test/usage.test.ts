@@ -61,7 +61,7 @@ test("one table says how each error ends", () => {
   expect(exitCodeOf("db.locked")).toBe(5);
   expect(exitCodeOf("db.bad_url")).toBe(2);
   expect(exitCodeOf("agent.result_timeout")).toBe(4);
-  expect(exitCodeOf("agent.run_failed")).toBe(1);
+  expect(exitCodeOf("agent.run_cancelled")).toBe(1);
 });
 
 /** What does not wait for anybody; none of it finds a database. */

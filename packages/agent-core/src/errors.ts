@@ -12,7 +12,6 @@ export type AgentErrorCode =
   | "agent.closed"
   | "agent.bad_config"
   // how a run ended
-  | "agent.run_failed"
   | "agent.run_cancelled"
   | "agent.run_parked"
   | "agent.result_timeout"
