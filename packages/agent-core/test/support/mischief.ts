@@ -1,0 +1,69 @@
+// A line to the database that misbehaves now and then: it is slow, loses answers and is cut off, as networks do.
+
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { DatabaseOptions } from "@sentient/db-pool";
+import { seeded, servedEngine, tcpProxy, type SeededRandom, type TcpProxy } from "@sentient/testkit";
+
+/** How long it is well, at most, in milliseconds. */
+const WELL_MS = 300;
+
+type Mishap = (proxy: TcpProxy, random: SeededRandom) => void | Promise<void>;
+
+const MISHAPS: readonly Mishap[] = [
+  (proxy) => proxy.reset(),
+  (proxy, random) => proxy.cutAfter(1 + random.int(2_000), "down"), // in the midst of an answer
+  (proxy, random) => proxy.cutAfter(1 + random.int(4_000), "up"),
+  async (proxy, random) => {
+    proxy.latency(1 + random.int(20));
+    await sleep(random.int(200));
+    proxy.latency(0);
+  },
+  async (proxy, random) => {
+    proxy.dropReplies();
+    await sleep(random.int(100));
+    proxy.reset(); // no connection lives on that has lost bytes
+    proxy.pass();
+  },
+];
+
+async function misbehave(proxy: TcpProxy, random: SeededRandom, stop: AbortSignal): Promise<number> {
+  let mishaps = 0;
+  while (!stop.aborted) {
+    await random.pick(MISHAPS)(proxy, random);
+    mishaps++;
+    await sleep(random.int(WELL_MS), undefined, { signal: stop }).catch(() => {});
+  }
+  return mishaps;
+}
+
+/** A database in a process of its own, and the line to it. */
+export interface Mischief {
+  connection: DatabaseOptions;
+  close: () => Promise<void>;
+}
+
+/** Begins at once, and goes on until it is closed. Its seed is printed. */
+export async function mischief(): Promise<Mischief> {
+  const folder = await mkdtemp(join(tmpdir(), "sentient-mischief-"));
+  const engine = await servedEngine({
+    entry: new URL("../fixtures/serve-child.ts", import.meta.url),
+    folder,
+  });
+  const proxy = await tcpProxy({ port: Number(new URL(engine.url).port) });
+  const random = seeded();
+  const stop = new AbortController();
+  const going = misbehave(proxy, random, stop.signal);
+  return {
+    connection: { url: `ws://${proxy.host}:${proxy.port}/rpc`, token: engine.token },
+    close: async () => {
+      stop.abort();
+      console.log(`SEED=${random.seed}, ${await going} mishaps on the line to the database`);
+      await proxy.close();
+      await engine.close();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
