@@ -148,7 +148,13 @@ const core = {
 
 /** One durable execution, as a union: what belongs to a status is there with it, and not otherwise. */
 export const Run = z.discriminatedUnion("status", [
-  z.object({ ...core, status: z.literal("queued"), availableAt: z.date() }),
+  z.object({
+    ...core,
+    status: z.literal("queued"),
+    availableAt: z.date(),
+    /** The worker that was not heard of again, if that is why it is here. */
+    lostBy: WorkerId.optional(),
+  }),
   z.object({ ...core, status: z.literal("running"), lease: Lease }),
   z.object({
     ...core,

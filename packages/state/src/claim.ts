@@ -252,8 +252,8 @@ async function instead({ read, asOf }: Try, event: Event, context: Context): Pro
 }
 
 function exhausted(run: Run) {
-  const last =
-    run.status === "running" ? `; the last worker, ${run.lease.worker}, was not heard of again` : "";
+  const lostBy = run.status === "running" ? run.lease.worker : run.status === "queued" && run.lostBy;
+  const last = lostBy ? `; the last worker, ${lostBy}, was not heard of again` : "";
   return {
     name: "AttemptsExhausted",
     message: `it was claimed ${run.attempts} times without remembering a step${last}. Find out why, then resume it`,

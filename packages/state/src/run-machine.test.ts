@@ -207,7 +207,11 @@ describe("attempts", () => {
 
   test("begin anew if a step was remembered before its worker was lost", () => {
     const next = apply(runOf("running"), eventOf("run.released", { reason: "lease_expired", steps: 4 }));
-    expect(next).toMatchObject({ attempts: 0, steps: 4 });
+    expect(next).toMatchObject({ attempts: 0, steps: 4, lostBy: "w1" });
+    expect(apply({ ...runOf("queued"), lostBy: "w1" } as Run, eventOf("run.started"))).not.toHaveProperty(
+      "lostBy",
+    );
+    expect(apply(runOf("running"), eventOf("run.released"))).not.toHaveProperty("lostBy");
   });
 
   test.each<Type>(["run.waiting"])("begin anew with %s", (type) => expect(after(type)).toBe(0));

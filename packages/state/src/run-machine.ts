@@ -121,8 +121,8 @@ export function apply(run: Run, event: RunEvent): Run {
     }
     case "run.released": {
       if (event.reason === "handed_over") return queued({ ...core, attempts: run.attempts - 1 }, at);
-      const { steps } = event;
-      return queued({ ...core, steps, attempts: steps > run.steps ? 0 : run.attempts }, at);
+      const { steps, worker: lostBy } = event;
+      return { ...queued({ ...core, steps, attempts: steps > run.steps ? 0 : run.attempts }, at), lostBy };
     }
     case "run.waiting": {
       const { waitingFor } = event;
@@ -178,6 +178,7 @@ export function coreOf(run: Run): Core {
 const OF_A_STATUS = [
   "status",
   "availableAt",
+  "lostBy",
   "lease",
   "waitingFor",
   "wakeAt",

@@ -28,6 +28,20 @@ describe("leases that ran out", () => {
     expect(new Set(idsOf(await take(state, 3, "w-2")))).toEqual(new Set(lost));
   });
 
+  test("that were the last ones leave the run parked, with who was not heard of again", async () => {
+    const clock = new VirtualClock();
+    const { state } = await freshState({ clock });
+    const [id] = await startMany(state, 1, { maxAttempts: 1 });
+    await take(state, 1, "w-9");
+    await clock.advance(LEASE);
+    expect(await state.sweep()).toMatchObject({ released: [id] });
+    expect(await take(state, 1)).toEqual([]);
+    expect(await state.load(id!)).toMatchObject({
+      status: "parked",
+      problem: { message: expect.stringContaining("the last worker, w-9, was not heard of again") as string },
+    });
+  });
+
   test("four who sweep, and those who claim meanwhile, make of each one run that goes on", async () => {
     const clock = new VirtualClock();
     const { state, db, bus } = await freshState({ clock });

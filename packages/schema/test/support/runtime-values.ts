@@ -208,6 +208,7 @@ export const samples: Record<Noun, Sample> = {
         seek: { newest: -1, ready: "default/research/1.0.0", rank: 0, since: at },
         status: "queued",
         availableAt: at,
+        lostBy: "w-1",
         causation: "e-1",
         correlation: "c d",
         deadline: at,
