@@ -19,8 +19,11 @@ import { agentRoutes, consumerRoutes, limitRoutes, scheduleRoutes } from "./rout
 import { healthRoutes } from "./routes/health.ts";
 import { runDetailRoutes, runRoutes } from "./routes/runs.ts";
 import { pastRoutes, steeringRoutes } from "./routes/steering.ts";
+import { agentStateRoutes, runStateRoutes } from "./routes/states.ts";
 import { streamRoutes } from "./routes/streams.ts";
 import { tokenRoutes } from "./routes/tokens.ts";
+import { transferRoutes } from "./routes/transfer.ts";
+import { upkeepRoutes } from "./routes/upkeep.ts";
 import { Streams } from "./streams.ts";
 import { VERSION } from "./version.ts";
 
@@ -67,15 +70,19 @@ export function createApp(sentient: Sentient, options: AppOptions = {}): App {
   hono.use("*", guard({ options: checked, routes, doorkeeper }));
   hono.onError((error, c) => answerProblem(c, error, checked.logger));
   describe(hono);
-  for (const add of [runRoutes, runDetailRoutes, steeringRoutes, pastRoutes]) add(routes, sentient);
+  for (const add of [runRoutes, runDetailRoutes, runStateRoutes, steeringRoutes, pastRoutes])
+    add(routes, sentient);
+  transferRoutes(routes, sentient, checked.limits.importBytes);
   streamRoutes(routes, sentient, streams);
   eventRoutes(routes, sentient);
   questionRoutes(routes, sentient);
   checkpointRoutes(routes, sentient);
   agentRoutes(routes, sentient);
+  agentStateRoutes(routes, sentient);
   scheduleRoutes(routes, sentient);
   consumerRoutes(routes, sentient);
   limitRoutes(routes, sentient);
+  upkeepRoutes(routes, sentient);
   tokenRoutes(routes, sentient, doorkeeper);
   healthRoutes(routes, {
     sentient,

@@ -76,3 +76,39 @@ function isDeeper(text: string, most: number): boolean {
 function tooLarge(most: number): ApiError {
   return new ApiError({ code: "api.too_large", message: `a body has at most ${most} bytes` });
 }
+
+/** A line that is longer was not written by an export. */
+const MOST_LINE_BYTES = 64 * 1024 * 1024;
+const NEW_LINE = 10;
+
+/**
+ * The lines of a request, as they come in.
+ *
+ * @throws while iterating: `api.too_large`, `api.not_json`, `api.bad_request`
+ */
+export async function* linesIn(request: Request, most: number): AsyncGenerator<string, void, undefined> {
+  if (!/^application\/x-ndjson *(?:;|$)/i.test(request.headers.get("content-type") ?? ""))
+    throw new ApiError({
+      code: "api.not_json",
+      message: "a body is lines of JSON here, and says so: Content-Type: application/x-ndjson",
+    });
+  if (Number(request.headers.get("content-length") ?? 0) > most) throw tooLarge(most);
+  let begun: Uint8Array[] = [];
+  let length = 0;
+  let size = 0;
+  for await (const part of (request.body ?? []) as AsyncIterable<Uint8Array>) {
+    size += part.byteLength;
+    if (size > most) throw tooLarge(most);
+    let from = 0;
+    for (let end = part.indexOf(NEW_LINE); end !== -1; end = part.indexOf(NEW_LINE, from)) {
+      yield decoded(Buffer.concat([...begun, part.subarray(from, end)]));
+      begun = [];
+      length = 0;
+      from = end + 1;
+    }
+    begun.push(part.subarray(from));
+    length += part.byteLength - from;
+    if (length > MOST_LINE_BYTES) throw tooLarge(MOST_LINE_BYTES);
+  }
+  if (length > 0) yield decoded(Buffer.concat(begun));
+}

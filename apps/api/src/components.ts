@@ -3,11 +3,13 @@
 import {
   AccessToken,
   Agent,
+  AgentState,
   Checkpoint,
   Chunk,
   Event,
   Failure,
   FINAL_STATUSES,
+  Hash,
   Name,
   Position,
   Question,
@@ -97,6 +99,18 @@ const limit = z.object({
 });
 const traceNode = z.looseObject({ event: Event, children: z.array(z.looseObject({ event: Event })) });
 
+const bytes = {
+  input: z.int(),
+  output: z.int(),
+  steps: z.int(),
+  state: z.int(),
+  checkpoints: z.int(),
+  signals: z.int(),
+  questions: z.int(),
+  chunks: z.int(),
+  events: z.int(),
+};
+
 /** By what they are called in the document. */
 const schemas: Record<string, z.ZodType> = {
   Problem: z.object({
@@ -184,6 +198,40 @@ const schemas: Record<string, z.ZodType> = {
     ),
   }),
   Redriven: z.object({ redriven: z.int() }),
+  Imported: z.object({ run: RunId, imported: z.array(RunId), existed: z.array(RunId) }),
+  Workflow: z.object({ run, state: json }),
+  Added: z.object({ n: z.int(), position: Position }),
+  Diff: z.object({
+    state: json,
+    input: json,
+    steps: z.object({
+      onlyA: z.array(step),
+      onlyB: z.array(step),
+      changed: z.array(z.object({ key: StepKey, a: step, b: step })),
+    }),
+  }),
+  AgentState: AgentState.omit({ id: true }).extend({ name: Name }),
+  Verified: z.union([
+    z.object({ ok: z.literal(true), events: z.int(), from: z.int(), hash: Hash }),
+    z.object({
+      ok: z.literal(false),
+      position: z.int().optional(),
+      n: z.int(),
+      damage: z.enum(["changed", "missing", "unhashed", "disordered"]),
+      message: z.string(),
+    }),
+  ]),
+  Storage: z.object({
+    runs: z.int(),
+    ...bytes,
+    blobs: z.object({ own: z.int(), shared: z.int() }),
+    total: z.int(),
+  }),
+  Trimmed: z.object({
+    floor: z.int(),
+    trimmed: z.int(),
+    heldBy: z.object({ consumer: z.string(), position: z.int() }).optional(),
+  }),
   Workers: z.object({ workers: z.array(worker) }),
   Limit: limit,
   Limits: z.object({ limits: z.array(limit) }),

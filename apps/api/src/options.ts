@@ -8,6 +8,10 @@ const Limits = z.strictObject({
     .int()
     .min(1)
     .default(2 * 1024 * 1024),
+  importBytes: z
+    .int()
+    .min(1)
+    .default(256 * 1024 * 1024),
   depth: z.int().min(1).default(64),
   streams: z.int().min(1).default(100),
   requestsPerSecond: z.int().min(1).default(1_000),
@@ -52,6 +56,8 @@ export interface AppOptions {
   limits?: {
     /** Of a request; 2 MiB. */
     bodyBytes?: number;
+    /** Of an import, which is written to a file and read as it comes; 256 MiB. */
+    importBytes?: number;
     /** Levels of JSON; 64. */
     depth?: number;
     /** Open at once, for each token; 100. */

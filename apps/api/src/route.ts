@@ -39,6 +39,8 @@ export interface RouteOptions<
   query?: Q;
   /** Of JSON. */
   body?: B;
+  /** The handler reads the body itself: lines of JSON. */
+  lines?: true;
   headers?: z.ZodObject;
   answer: Answer;
 }
@@ -66,6 +68,11 @@ export interface Listed {
   policy: Policy;
 }
 
+const LINES = {
+  content: { "application/x-ndjson": { schema: { type: "string" as const } } },
+  required: true,
+};
+
 /** All routes of an API. */
 export class Routes {
   readonly list: Listed[] = [];
@@ -84,7 +91,7 @@ export class Routes {
     Q extends z.ZodObject | undefined = undefined,
     B extends z.ZodType | undefined = undefined,
   >(route: RouteOptions<P, Q, B>, handle: (asked: Asked<P, Q, B>) => unknown): void {
-    const { name, method, path, policy, about, tag, params, query, body, headers, answer } = route;
+    const { name, method, path, policy, about, tag, params, query, body, lines, headers, answer } = route;
     this.#app.openAPIRegistry.registerPath({
       operationId: name,
       method,
@@ -97,6 +104,7 @@ export class Routes {
         ...(query ? { query } : {}),
         ...(headers ? { headers } : {}),
         ...(body ? { body: { content: { "application/json": { schema: body } }, required: true } } : {}),
+        ...(lines ? { body: LINES } : {}),
       },
       responses: answersOf(answer, policy),
     });

@@ -27,6 +27,11 @@ const BODIES: Record<string, object> = {
   putSchedule: { run: "hello", cron: "0 3 * * *", input: { to: "Ada" } },
   putLimit: { concurrency: 500 },
   redriveConsumer: { positions: [1] },
+  moveConsumer: { from: 1 },
+  updateState: { revision: 1, patch: [{ op: "add", path: "/x", value: 1 }] },
+  addHistory: { type: "review.noted", data: { stars: 5 } },
+  putAgentState: { revision: 0, state: { mood: "calm" } },
+  trimEvents: { keep: 1_000_000 },
   createToken: { name: "ada", scopes: ["read"] },
 };
 

@@ -42,6 +42,8 @@ type Query = Readonly<Record<string, unknown>>;
 export interface RequestOptions {
   query?: Query;
   body?: unknown;
+  /** Sent as it is, as it comes. */
+  lines?: string | ReadableStream<Uint8Array>;
   headers?: Record<string, string>;
   signal?: AbortSignal | undefined;
 }
@@ -59,15 +61,17 @@ export class Http {
 
   /** @throws `ApiProblem`; what `fetch` throws where nobody answers */
   async response(method: string, path: string, options: RequestOptions = {}): Promise<Response> {
-    const { query, body, headers = {}, signal } = options;
+    const { query, body, lines, headers = {}, signal } = options;
     const response = await this.#fetch(`${this.#base}${path}${queryOf(query)}`, {
       method,
       headers: {
         ...(this.#token === undefined ? {} : { authorization: `Bearer ${this.#token}` }),
         ...(body === undefined ? {} : { "content-type": "application/json" }),
+        ...(lines === undefined ? {} : { "content-type": "application/x-ndjson" }),
         ...headers,
       },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      ...(lines === undefined ? {} : { body: lines, duplex: "half" }),
       ...(signal ? { signal } : {}),
     });
     if (response.ok) return response;

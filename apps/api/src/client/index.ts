@@ -4,28 +4,34 @@ import type { AccessScope } from "@sentient/schema";
 import { follow } from "./follow.ts";
 import { Http, path, type ClientOptions } from "./http.ts";
 import type {
+  DiffOptions,
   EventFilter,
   EventPage,
   ForkOptions,
+  HistoryOptions,
   Point,
   Reason,
   RunFilter,
   ScheduleOptions,
   Signalled,
   StartOptions,
+  StateChange,
 } from "./options.ts";
 import type * as wire from "./wire.ts";
 
 export { ApiProblem } from "./http.ts";
 export type { ClientOptions } from "./http.ts";
 export type {
+  DiffOptions,
   EventFilter,
   EventPage,
   ForkOptions,
+  HistoryOptions,
   Point,
   RunFilter,
   ScheduleOptions,
   StartOptions,
+  StateChange,
 } from "./options.ts";
 export type * from "./wire.ts";
 
@@ -107,6 +113,26 @@ function runsOf(http: Http) {
     /** All that belongs to it, as lines of JSON. */
     export: async (run: string, query: { tree?: boolean } = {}) =>
       (await http.response("GET", of(run, "/export"), { query })).body!,
+    /** Brings what `export` gave into this database. */
+    import: (lines: string | ReadableStream<Uint8Array>) =>
+      http.json<wire.Imported>("POST", "/v1/runs/import", { lines }),
+    /** Changes its state or its tags, if no worker holds it and it is still at that revision. */
+    update: (run: string, body: StateChange) =>
+      http.json<{ run: wire.Run; state: Json }>("PUT", of(run, "/state"), { body }),
+    /** Adds an event of one's own to its history; under the same id it is added once. */
+    addHistory: (run: string, type: string, data: Json = null, options: HistoryOptions = {}) =>
+      http.json<{ n: number; position: number }>("POST", of(run, "/history"), {
+        body: { type, data, ...options },
+      }),
+    /** How it differs from another one, or from another point of itself. */
+    diff: (run: string, query: DiffOptions = {}) =>
+      http.json<wire.Diff>("GET", of(run, "/diff"), { query: { ...query } }),
+    /** Whether its events are those that were told, where the log has hashes. */
+    verify: (run: string, query: { hash?: string } = {}) =>
+      http.json<wire.Verified>("GET", of(run, "/verify"), { query }),
+    /** How many bytes it takes up. */
+    storage: (run: string, query: { tree?: boolean } = {}) =>
+      http.json<wire.Storage>("GET", of(run, "/storage"), { query }),
     /** What it tells and streams, until its end, over as many connections as that takes. */
     async *follow(
       run: string,
@@ -180,6 +206,9 @@ function eventsOf(http: Http) {
       correlation?: string;
       causation?: string;
     }) => http.json<{ position: number }>("POST", "/v1/events", { body }),
+    /** Removes the oldest ones, for ever. */
+    trim: (body: { before?: number; olderThan?: number; keep?: number; force?: boolean }) =>
+      http.json<wire.Trimmed>("POST", "/v1/events/trim", { body }),
     why: (event: string | number) => http.json<wire.Why>("GET", path`/v1/events/${String(event)}/why`),
     trace: (event: string | number, query: { limit?: number } = {}) =>
       http.json<wire.Trace>("GET", path`/v1/events/${String(event)}/trace`, { query }),
@@ -196,6 +225,11 @@ function agentsOf(http: Http) {
       http.json<Versions>("POST", path`/v1/agents/${name}/pause`, { body }),
     resume: (name: string, body: Reason = {}) =>
       http.json<Versions>("POST", path`/v1/agents/${name}/resume`, { body }),
+    /** What it remembers across its runs. */
+    state: (name: string) => http.json<wire.AgentState>("GET", path`/v1/agents/${name}/state`),
+    /** Changes that, if it is still at that revision; 0 begins it. */
+    putState: (name: string, state: Json, revision: number) =>
+      http.json<wire.AgentState>("PUT", path`/v1/agents/${name}/state`, { body: { state, revision } }),
   };
 }
 
@@ -220,6 +254,10 @@ function consumersOf(http: Http) {
       http.json<{ letters: wire.DeadLetter[] }>("GET", path`/v1/consumers/${name}/dead-letters`, { query }),
     redrive: (name: string, positions?: readonly number[]) =>
       http.json<{ redriven: number }>("POST", path`/v1/consumers/${name}/redrive`, { body: { positions } }),
+    /** Has it go on with the event at a position. */
+    move: (name: string, from: number) =>
+      http.json<wire.Consumer>("POST", path`/v1/consumers/${name}/move`, { body: { from } }),
+    remove: (name: string) => http.json<{ removed: boolean }>("DELETE", path`/v1/consumers/${name}`),
   };
 }
 

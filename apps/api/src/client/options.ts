@@ -82,6 +82,29 @@ export interface Point {
   checkpoint?: string;
 }
 
+/** Which points are looked at; now if nothing is said, and of the same run. */
+export interface DiffOptions extends Point {
+  with?: string;
+  withN?: number;
+  withPosition?: number;
+  withCheckpoint?: string;
+}
+
+export interface StateChange {
+  /** The one that was seen: `run.revision`. */
+  revision: number;
+  /** All of the state, or what is different in it: JSON Patch (RFC 6902). */
+  state?: Json;
+  patch?: readonly Json[];
+  tags?: readonly string[];
+}
+
+export interface HistoryOptions {
+  id?: string;
+  correlation?: string;
+  causation?: string;
+}
+
 export interface Reason {
   reason?: string;
 }

@@ -1,13 +1,22 @@
 // What comes over the wire: the runtime's own types, as they stand in JSON.
 
-import type { ConsumerStatus, DeadLetter as Letter, Trace as EventTrace } from "@sentient/event-bus";
+import type {
+  ConsumerStatus,
+  DeadLetter as Letter,
+  Trace as EventTrace,
+  Trimmed as Removed,
+  Verified as Checked,
+} from "@sentient/event-bus";
 import type { Event as LogEvent, Failure, RunStatus, Schedule as StoredSchedule } from "@sentient/schema";
 import type {
   AccessToken,
   Agent as KnownAgent,
+  AgentState as Memory,
   Checkpoint as NamedPoint,
   Chunk as Piece,
+  Diff as Differences,
   Explanation as Reason,
+  Imported as Brought,
   Limit as FlowLimit,
   ListedQuestion as QuestionRow,
   ListedRun as RunRow,
@@ -16,6 +25,7 @@ import type {
   Run as StoredRun,
   Signal as Said,
   Step as Remembered,
+  StorageUse,
   Why as Chain,
   Worker as Known,
 } from "@sentient/state";
@@ -51,6 +61,12 @@ export type Signal = Wire<Said>;
 export type Question = Wire<Asked>;
 export type ListedQuestion = Wire<QuestionRow>;
 export type Agent = Wire<KnownAgent>;
+export type AgentState = Wire<Memory>;
+export type Diff = Wire<Differences>;
+export type Imported = Wire<Brought>;
+export type Storage = Wire<StorageUse>;
+export type Trimmed = Wire<Removed>;
+export type Verified = Wire<Checked>;
 export type Schedule = Wire<StoredSchedule>;
 export type Consumer = Wire<ConsumerStatus>;
 export type DeadLetter = Wire<Letter>;

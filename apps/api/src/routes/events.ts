@@ -23,12 +23,15 @@ import type { Routes } from "../route.ts";
 /** What the runtime tells of itself is nobody else's to tell. */
 const OWN = new Set(EVENT_TYPES.map((type) => type.split(".")[0]!));
 
+/** Of an event of one's own. */
+export const OwnType = z
+  .string()
+  .min(1)
+  .max(128)
+  .refine((type) => !OWN.has(type.split(".")[0]!), "an event of the runtime; choose another first word");
+
 const Publish = z.strictObject({
-  type: z
-    .string()
-    .min(1)
-    .max(128)
-    .refine((type) => !OWN.has(type.split(".")[0]!), "an event of the runtime; choose another first word"),
+  type: OwnType,
   data: AnyJson.optional(),
   eventId: EventId.optional(),
   target: Text.optional(),

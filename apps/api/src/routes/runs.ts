@@ -6,7 +6,6 @@ import type { Run } from "@sentient/state";
 import {
   AnyJson,
   defined,
-  Flag,
   Int,
   Name,
   OfRun,
@@ -19,7 +18,6 @@ import {
   z,
 } from "../fields.ts";
 import { keyOf } from "../keys.ts";
-import { linesOf } from "../lines.ts";
 import type { Routes } from "../route.ts";
 
 const tag = "runs";
@@ -231,22 +229,6 @@ export function runDetailRoutes(routes: Routes, sentient: Sentient): void {
     async ({ params, query }) => ({
       chunks: await sentient.state.chunks.read(params.run, defined(query)),
     }),
-  );
-
-  routes.add(
-    {
-      name: "exportRun",
-      method: "get",
-      path: "/v1/runs/{run}/export",
-      policy: "read",
-      tag,
-      about: "A run and all that belongs to it as lines of JSON; what it calls secret is left out.",
-      params: OfRun,
-      query: z.strictObject({ tree: Flag.optional() }),
-      answer: { type: "application/x-ndjson", about: "It is whole once its last line is the seal." },
-    },
-    ({ params, query, c }) =>
-      linesOf(sentient.state.export(params.run, defined(query)), c.req.method === "HEAD"),
   );
 }
 
