@@ -7,6 +7,8 @@ export type CliErrorCode =
   | "cli.not_found"
   /** A person has to say something first. */
   | "cli.waits"
+  /** A function of the user's has thrown. */
+  | "cli.handler_failed"
   /** It was ended before it was done. */
   | "cli.interrupted"
   /** Something nobody thought of. */
