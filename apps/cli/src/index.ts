@@ -1,1 +1,2 @@
 export { createProgram } from "./program.ts";
+export type { CliErrorCode } from "./cli-error.ts";

@@ -39,6 +39,8 @@ const texts = z.array(text);
 const port = z.int().min(0).max(65_535);
 
 interface Described {
+  /** What it is, for people. */
+  about: string;
   schema: z.ZodType;
   /** Its variable. */
   env: string;
@@ -48,31 +50,115 @@ interface Described {
 
 /** Every setting there is, by its place in the file. Those of the database have the variables of `optionsFromEnv`. */
 export const SETTINGS: Readonly<Record<string, Described>> = {
-  "database.url": { schema: text, env: "SENTIENT_URL", preset: "rocksdb://.sentient/data" },
-  "database.namespace": { schema: text, env: "SENTIENT_NAMESPACE", preset: "sentient" },
-  "database.database": { schema: text, env: "SENTIENT_DATABASE", preset: "sentient" },
-  "database.user": { schema: text, env: "SENTIENT_USER" },
-  "database.password": { schema: z.any(), env: "SENTIENT_PASSWORD", isSecret: true },
-  "database.token": { schema: z.any(), env: "SENTIENT_TOKEN", isSecret: true },
-  "database.signInAs": { schema: z.enum(["database", "namespace", "root"]), env: "SENTIENT_SIGN_IN_AS" },
-  "database.anonymous": { schema: flag, env: "SENTIENT_ANONYMOUS" },
-  "database.insecure": { schema: flag, env: "SENTIENT_INSECURE" },
-  "database.poolSize": { schema: count, env: "SENTIENT_POOL_SIZE" },
-  "database.poolMin": { schema: count, env: "SENTIENT_POOL_MIN" },
-  "database.maxWaiters": { schema: count, env: "SENTIENT_MAX_WAITERS" },
-  "database.acquireTimeout": { schema: count, env: "SENTIENT_ACQUIRE_TIMEOUT" },
-  "database.connectTimeout": { schema: count, env: "SENTIENT_CONNECT_TIMEOUT" },
-  "database.timeout": { schema: count, env: "SENTIENT_TIMEOUT" },
-  "database.heartbeat": { schema: count, env: "SENTIENT_HEARTBEAT" },
-  agents: { schema: z.union([text, z.array(z.union([text, z.looseObject({})]))]), env: "SENTIENT_AGENTS" },
-  "worker.slots": { schema: count, env: "SENTIENT_WORKER_SLOTS", preset: 64 },
-  "worker.lease": { schema: count, env: "SENTIENT_WORKER_LEASE", preset: 15_000 },
-  "worker.queues": { schema: texts, env: "SENTIENT_WORKER_QUEUES" },
-  "worker.capabilities": { schema: texts, env: "SENTIENT_WORKER_CAPABILITIES" },
-  "worker.healthPort": { schema: port, env: "SENTIENT_WORKER_HEALTH_PORT" },
-  "api.host": { schema: text, env: "SENTIENT_API_HOST", preset: "127.0.0.1" },
-  "api.port": { schema: port, env: "SENTIENT_API_PORT", preset: 4_840 },
+  "database.url": {
+    about: "where everything is kept: a folder, `mem://`, or a server",
+    schema: text,
+    env: "SENTIENT_URL",
+    preset: "rocksdb://.sentient/data",
+  },
+  "database.namespace": {
+    about: "of the server's namespaces, the one to use",
+    schema: text,
+    env: "SENTIENT_NAMESPACE",
+    preset: "sentient",
+  },
+  "database.database": {
+    about: "of its databases",
+    schema: text,
+    env: "SENTIENT_DATABASE",
+    preset: "sentient",
+  },
+  "database.user": { about: "who signs in at a server", schema: text, env: "SENTIENT_USER" },
+  "database.password": { about: "of that user", schema: z.any(), env: "SENTIENT_PASSWORD", isSecret: true },
+  "database.token": {
+    about: "instead of a user and a password",
+    schema: z.any(),
+    env: "SENTIENT_TOKEN",
+    isSecret: true,
+  },
+  "database.signInAs": {
+    about: "where that user is defined: `database` if left out",
+    schema: z.enum(["database", "namespace", "root"]),
+    env: "SENTIENT_SIGN_IN_AS",
+  },
+  "database.anonymous": {
+    about: "a server without any credentials has to be asked for by name",
+    schema: flag,
+    env: "SENTIENT_ANONYMOUS",
+  },
+  "database.insecure": {
+    about: "a server without TLS elsewhere than on this machine",
+    schema: flag,
+    env: "SENTIENT_INSECURE",
+  },
+  "database.poolSize": { about: "connections to a server at most", schema: count, env: "SENTIENT_POOL_SIZE" },
+  "database.poolMin": { about: "connections that are kept open", schema: count, env: "SENTIENT_POOL_MIN" },
+  "database.maxWaiters": {
+    about: "calls that wait for a connection at most",
+    schema: count,
+    env: "SENTIENT_MAX_WAITERS",
+  },
+  "database.acquireTimeout": {
+    about: "how long a call waits for a connection, in milliseconds",
+    schema: count,
+    env: "SENTIENT_ACQUIRE_TIMEOUT",
+  },
+  "database.connectTimeout": {
+    about: "how long connecting may take, in milliseconds",
+    schema: count,
+    env: "SENTIENT_CONNECT_TIMEOUT",
+  },
+  "database.timeout": {
+    about: "how long a call may take, in milliseconds",
+    schema: count,
+    env: "SENTIENT_TIMEOUT",
+  },
+  "database.heartbeat": {
+    about: "how often a connection is looked after, in milliseconds",
+    schema: count,
+    env: "SENTIENT_HEARTBEAT",
+  },
+  agents: {
+    about: "modules that export agents and workflows, from where the file of settings is",
+    schema: z.union([text, z.array(z.union([text, z.looseObject({})]))]),
+    env: "SENTIENT_AGENTS",
+  },
+  "worker.slots": { about: "runs at once", schema: count, env: "SENTIENT_WORKER_SLOTS", preset: 64 },
+  "worker.lease": {
+    about: "after so many milliseconds others take over, should it die",
+    schema: count,
+    env: "SENTIENT_WORKER_LEASE",
+    preset: 15_000,
+  },
+  "worker.queues": {
+    about: "only these queues; those of its agents if left out",
+    schema: texts,
+    env: "SENTIENT_WORKER_QUEUES",
+  },
+  "worker.capabilities": {
+    about: "only runs that ask for no more than these",
+    schema: texts,
+    env: "SENTIENT_WORKER_CAPABILITIES",
+  },
+  "worker.healthPort": {
+    about: "where `sentient-worker` answers whether it lives; nowhere if left out",
+    schema: port,
+    env: "SENTIENT_WORKER_HEALTH_PORT",
+  },
+  "api.host": {
+    about: "where `sentient dev` has its API",
+    schema: text,
+    env: "SENTIENT_API_HOST",
+    preset: "127.0.0.1",
+  },
+  "api.port": {
+    about: "its port; 0 for any that is free",
+    schema: port,
+    env: "SENTIENT_API_PORT",
+    preset: 4_840,
+  },
   "log.level": {
+    about: "of what is logged, the least that is told",
     schema: z.enum(["debug", "info", "warn", "error", "silent"]),
     env: "SENTIENT_LOG_LEVEL",
     preset: "info",

@@ -1,5 +1,5 @@
 // How a program is set up: for command lines, workers and servers.
-export { defineConfig } from "./define-config.ts";
+export { defineConfig, SETTINGS } from "./define-config.ts";
 export type { Config } from "./define-config.ts";
 export { databaseOptionsOf, loadConfig } from "./load-config.ts";
 export type { LoadConfigOptions, LoadedConfig, Setting, SettingSource } from "./load-config.ts";
