@@ -5,6 +5,7 @@ import type { Settings } from "./options.ts";
 import type { PoolStats } from "./pool.ts";
 import { Queryable, type CallOptions } from "./queryable.ts";
 import { Session } from "./session.ts";
+import { Snapshot } from "./snapshot.ts";
 import type { DatabaseSource } from "./source.ts";
 import type { DatabaseEvents, Telemetry } from "./telemetry.ts";
 
@@ -73,6 +74,28 @@ export class Database extends Queryable implements AsyncDisposable {
   async session<T>(work: (session: Session) => Promise<T>, options?: CallOptions): Promise<T> {
     await using session = await this.acquire(options);
     return await this.#source.holding(() => work(session));
+  }
+
+  /**
+   * The database as it is at this moment, for as long as `work` takes: however many calls it makes, they see nothing that is
+   * committed meanwhile, and nobody waits for them. Against a server it holds one connection of the pool.
+   *
+   * @throws `db.pool_timeout`, `db.pool_full`, `db.bad_statement` over HTTP and for a statement that may write
+   * @example const total = await db.snapshot(async (then) => (await then.query(a)) + (await then.query(b)));
+   */
+  async snapshot<T>(work: (then: Snapshot) => Promise<T>, options?: CallOptions): Promise<T> {
+    using deadline = new Deadline(
+      this.settings.clock,
+      options?.timeout ?? this.settings.timeout,
+      options?.signal,
+    );
+    const held = await this.#source.hold(deadline);
+    const opening = Snapshot.open(held, this.settings, this.telemetry, deadline);
+    await using snapshot = await opening.catch((error: unknown) => {
+      held.discard();
+      throw error;
+    });
+    return await this.#source.holding(() => work(snapshot));
   }
 
   /**

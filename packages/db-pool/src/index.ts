@@ -13,6 +13,7 @@ export { surql, rawSurql, ident } from "./surql.ts";
 export type { Statement, Identifier } from "./surql.ts";
 export type { Database } from "./db.ts";
 export type { Session } from "./session.ts";
+export type { Snapshot } from "./snapshot.ts";
 export type { CallOptions, Answers } from "./queryable.ts";
 export type { PoolStats } from "./pool.ts";
 export type { DatabaseEvents } from "./telemetry.ts";

@@ -23,7 +23,8 @@ export interface Source {
 /** A wire that one caller has to itself, for sessions of its own. */
 export interface HeldWire {
   call(request: Request): Promise<unknown>;
-  source(session: Uuid): Source;
+  /** @param txn within which its requests are answered */
+  source(session: Uuid, txn?: Uuid): Source;
   begin(session: Uuid): Promise<void>;
   end(session: Uuid): Promise<void>;
   discard(): void;
@@ -76,10 +77,10 @@ export class EmbeddedSource implements DatabaseSource {
     let over = false;
     return {
       call: (request) => this.inFlight.run(() => this.#engine.call(request)),
-      source: (session) => ({
+      source: (session, txn) => ({
         heals: false,
         inFlight: this.inFlight,
-        send: (request, deadline, readOnly) => this.#send({ ...request, session }, deadline, readOnly),
+        send: (request, deadline, readOnly) => this.#send({ ...request, session, txn }, deadline, readOnly),
       }),
       begin: (session) => this.#begin(session),
       end: async (session) => {
@@ -196,11 +197,11 @@ function held(lease: Lease, settings: Settings, inFlight: InFlight): HeldWire {
   };
   return {
     call: (request) => watched(wire.call(request)),
-    source: (session) => ({
+    source: (session, txn) => ({
       heals: false,
       inFlight,
       send: (request, deadline, readOnly) =>
-        watched(sendOver(wire, { ...request, session }, deadline, readOnly)),
+        watched(sendOver(wire, { ...request, session, txn }, deadline, readOnly)),
     }),
     begin: async (session) => {
       await wire.call({ method: "attach", session });

@@ -8,6 +8,8 @@ export interface Request {
   params?: unknown[];
   /** The session on the engine's side; its first one if left out. */
   session?: Uuid | undefined;
+  /** A transaction that was begun in that session. */
+  txn?: Uuid | undefined;
 }
 
 /** A way to the engine: in this process, over a socket, or over HTTP. */
@@ -58,11 +60,12 @@ export async function ask(wire: Pick<Wire, "call">, text: string, session?: Uuid
 
 let lastId = 0;
 
-export function encodeRequest({ method, params, session }: Request): { id: string; bytes: Uint8Array } {
+export function encodeRequest({ method, params, session, txn }: Request): { id: string; bytes: Uint8Array } {
   const id = String((lastId = (lastId + 1) % Number.MAX_SAFE_INTEGER));
   const request: Record<string, unknown> = { id, method };
   if (params) request.params = params;
   if (session) request.session = session;
+  if (txn) request.txn = txn;
   return { id, bytes: encode(request, "request") };
 }
 
