@@ -164,12 +164,10 @@ export const claimRun = (
   revision: number,
   { id: _, ...row }: Record<string, unknown>,
   now: Date | null,
-) => surql`{
-  LET $now = ${now} ?? time::now();
-  LET $claimed = (UPDATE ONLY ${runId(run)} CONTENT ${row}
-    WHERE revision = ${revision} AND (seek.dueAt = NONE OR seek.dueAt <= $now) RETURN VALUE revision);
-  IF $claimed = NONE { THROW ${THROWN.stale} }
-}`;
+) => surql`
+  (UPDATE ONLY ${runId(run)} CONTENT ${row}
+    WHERE revision = ${revision} AND (seek.dueAt = NONE OR seek.dueAt <= (${now} ?? time::now())) RETURN VALUE revision)
+    ?? { THROW ${THROWN.stale} }`;
 
 /** There is room below a limit for a run. */
 export const hasRoom = (key: string, run: string, max: number) => surql`

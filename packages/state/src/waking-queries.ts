@@ -16,9 +16,7 @@ export const readWaiters = (run: string) => surql<{ id: string; run: unknown }[]
 /** Nobody else waits for it by now; and nobody does any more. */
 export const requireWaiters = (run: string, waiters: readonly string[]) =>
   waiters.length === 0
-    ? surql`{
-  IF array::len((SELECT VALUE id FROM ${waitersOf(run)})) > 0 { THROW ${THROWN.stale} }
-}`
+    ? surql`(SELECT VALUE id FROM ${waitersOf(run)})[0] = NONE OR { THROW ${THROWN.stale} }`
     : surql`{
   IF (SELECT VALUE record::id(id)[1] FROM ${waitersOf(run)}) != ${waiters} { THROW ${THROWN.stale} };
   DELETE ${waiters.map((waiter) => waiterId(run, waiter))} RETURN NONE
