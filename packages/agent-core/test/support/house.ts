@@ -95,6 +95,7 @@ export async function untilCompleted(
 ): Promise<void> {
   await until(async () => (await completed(at)) >= handles.length, {
     deadline,
+    every: 200,
     what: "all runs to be completed",
   });
 }
