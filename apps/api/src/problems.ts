@@ -111,6 +111,7 @@ export const STATUS: Readonly<Record<Code, number>> = {
   "event_bus.handler_timeout": 500,
   "event_bus.process_ended": 500,
   "event_bus.trim_held": 409,
+  "event_bus.restored": 503,
   "event_bus.closed": 503,
 
   "schema.bad_table": 500,

@@ -27,6 +27,7 @@ export type EventBusErrorCode =
   // keeping
   | "event_bus.trim_held"
   // it is over
+  | "event_bus.restored"
   | "event_bus.closed";
 
 interface EventBusErrorInit {
@@ -66,6 +67,14 @@ export function badOption(error: z.core.$ZodError): EventBusError {
     code: "event_bus.bad_option",
     message: said.join("; "),
     details: { issues: said },
+  });
+}
+
+export function restoredError(): EventBusError {
+  return new EventBusError({
+    code: "event_bus.restored",
+    message:
+      "the database was restored from a backup while this process was connected, so what it knows is of another log; nothing was appended. Start the process again",
   });
 }
 

@@ -23,6 +23,9 @@ export type { Trace, TraceNode, TraceOptions } from "./trace.ts";
 export type { Damage, Verified, VerifyOptions } from "./verify.ts";
 export type { RetentionOptions, Trimmed, TrimOptions } from "./retention.ts";
 
+// for who restores a backup of it
+export { epochOfNewEra } from "./era.ts";
+
 // when it goes wrong
 export { EventBusError } from "./errors.ts";
 export type { EventBusErrorCode } from "./errors.ts";

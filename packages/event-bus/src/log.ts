@@ -5,6 +5,7 @@
 // L3. Entries are committed in the order they came in.
 // L4. A batch whose answer was lost is asked for: it was applied, or it is given up for good. It is never sent again.
 // L5. An entry that says where its runs stand is committed only if nobody else has appended to them since.
+// L6. Who knew a log that was replaced by a backup of it appends nothing: what it knows is not so any more.
 
 import { randomUUID } from "node:crypto";
 import { setImmediate } from "node:timers/promises";
@@ -22,7 +23,8 @@ import { Batch } from "./batch.ts";
 import { Contention } from "./contention.ts";
 import { draftsOf, type Draft, type NewEvent, type Placed } from "./draft.ts";
 import { answerDuplicates } from "./duplicates.ts";
-import { closedError, damagedError, EventBusError, notMigratedError } from "./errors.ts";
+import { eraOf } from "./era.ts";
+import { closedError, damagedError, EventBusError, notMigratedError, restoredError } from "./errors.ts";
 import { isPassing } from "./passing.ts";
 import * as queries from "./queries.ts";
 import { bytesOf, Queue, type Pending } from "./queue.ts";
@@ -100,6 +102,8 @@ export class Log {
   #batch: number | undefined;
   /** The head as this process knows it, and the database's time there. */
   #end = { position: 0, epoch: 0, at: 0 };
+  /** Of the log that it was when it was first seen. */
+  #era: number | undefined;
   /** Whether nobody else has appended since, as far as is known; the transaction asks again. */
   #isCurrent = false;
   /** The database's clock, seen from this one. */
@@ -501,6 +505,7 @@ export class Log {
   #learn(runs: readonly string[], { head, floor, now, lastOfRuns }: queries.View, asked: number): void {
     const { position: known } = this.#end;
     if (!head) throw notMigratedError();
+    if (eraOf(head.epoch) !== (this.#era ??= eraOf(head.epoch))) throw restoredError(); // L6
     if (head.position < known) throw damagedError(head.position + 1, `it ended at ${known} before`);
     if (floor) this.#runs.forgetBefore(floor.position);
     runs.forEach((run, i) => this.#runs.learn(run, lastOfRuns[i] ?? { n: 0 }, head.position));
