@@ -1,0 +1,113 @@
+// What is published, as a stranger gets it.
+
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { manifestOf, pack, publishedFolders, ROOT, Stranger, type Packed } from "./stranger.ts";
+
+let stranger: Stranger;
+let packed: Packed[];
+let project: string;
+
+beforeAll(async () => {
+  stranger = await Stranger.create();
+  packed = [];
+  for (const folder of await publishedFolders()) packed.push(await pack(folder, stranger.folder));
+  await stranger.install(packed);
+  project = join(stranger.folder, "my-agents"); // what is installed above it is found from it
+}, 420_000);
+
+afterAll(() => stranger[Symbol.asyncDispose]());
+
+const topOf = ({ files }: Packed) => [...new Set(files.map((file) => file.split("/")[0]!))].toSorted();
+
+test("each has what was built, what that was built from, its README and the licence, and nothing else", () => {
+  const own: Record<string, string[]> = {
+    "@sentient/cli": ["surql", "templates"],
+    "@sentient/schema": ["surql"],
+  };
+  for (const each of packed)
+    expect({ name: each.name, top: topOf(each) }).toEqual({
+      name: each.name,
+      top: ["LICENSE", "README.md", "dist", "package.json", "src", ...(own[each.name] ?? [])],
+    });
+  expect(packed).toHaveLength(8);
+});
+
+test("no file of a test, of a build or with a secret is in any of them", () => {
+  const strange = packed.flatMap(({ files }) => files).filter((file) => !isExpected(file));
+  expect(strange).toEqual([]);
+});
+
+function isExpected(file: string): boolean {
+  if (/(^|\/)(test|bench|node_modules|\.sentient|\.turbo)\/|\.test\.|\.env|\.tsbuildinfo$/.test(file))
+    return false;
+  if (/^dist\/json\/\w+\.json$/.test(file)) return true; // what other languages are told of the tables
+  if (file.startsWith("dist/")) return /\.(js|d\.ts)(\.map)?$/.test(file);
+  if (file.startsWith("src/")) return file.endsWith(".ts");
+  if (file.startsWith("surql/")) return /\.(surql|json)$/.test(file);
+  return file.startsWith("templates/") || ["LICENSE", "README.md", "package.json"].includes(file);
+}
+
+test("what is strange in a package is found", () => {
+  for (const file of ["dist/a.test.js", ".env", "src/notes.md", "test/a.ts", "dist/main.wasm"])
+    expect(isExpected(file), file).toBe(false);
+});
+
+test("each has a changeset, or has been released", async () => {
+  const changesets = (await readdir(join(ROOT, ".changeset"))).filter((file) => file.endsWith(".md"));
+  const texts = await Promise.all(changesets.map((file) => readFile(join(ROOT, ".changeset", file), "utf8")));
+  for (const folder of await publishedFolders()) {
+    const { name } = await manifestOf(folder);
+    const isReleased = (await readdir(folder)).includes("CHANGELOG.md");
+    expect(isReleased || texts.some((text) => text.includes(`"${name}"`)), name).toBe(true);
+  }
+});
+
+test(
+  "sentient says what it can do, makes a project, and runs an agent of it",
+  { timeout: 240_000 },
+  async () => {
+    expect(await stranger.run("sentient", ["--help"])).toMatch(/^Usage: sentient /);
+    expect(await stranger.run("sentient", ["init", "my-agents"])).toContain("npx sentient dev");
+    const answer = await stranger.run("sentient", ["run", "hello", "--input", '{"to":"Ada"}'], project);
+    expect(answer).toContain("Hello, Ada!");
+    expect(await stranger.run("sentient", ["runs", "list"], project)).toMatch(
+      /hello.*completed|completed.*hello/,
+    );
+  },
+);
+
+test(
+  "sentient answers a question from a folder, and each sentence has its place",
+  { timeout: 240_000 },
+  async () => {
+    const args = ["demo", join(ROOT, "docs/guides"), "how are steps retried?", "--yes", "--json"];
+    const said = JSON.parse(await stranger.run("sentient", args)) as {
+      output: { citations: number; report: string };
+    };
+    expect(said.output.citations).toBeGreaterThan(0);
+    expect(await readFile(said.output.report, "utf8")).toContain("steps.md");
+  },
+);
+
+test("sentient-worker says that it lives, and ends in order", { timeout: 120_000 }, async () => {
+  const args = ["--agents", "./agents.ts", "--health-port", "0"];
+  await using worker = stranger.start("sentient-worker", args, project);
+  const [, port] = await worker.hears(/"port":(\d+)/);
+  expect((await fetch(`http://127.0.0.1:${port}/healthz`)).status).toBe(200);
+  await worker.hears(/advances runs/);
+  expect((await fetch(`http://127.0.0.1:${port}/readyz`)).status).toBe(200);
+  expect(await worker.stop(), worker.said).toBe(0);
+});
+
+test("sentient-api says that it lives, asks who asks, and ends in order", { timeout: 120_000 }, async () => {
+  await using api = stranger.start("sentient-api", [], project, { SENTIENT_API_PORT: "0" });
+  const [, url] = await api.hears(/"url":"([^"]+)"/);
+  expect((await fetch(`${url}/healthz`)).status).toBe(200);
+  expect((await fetch(`${url}/v1/runs`)).status).toBe(401);
+  const token = (await readFile(join(project, ".sentient/api-token"), "utf8")).trim();
+  const headers = { authorization: `Bearer ${token}` };
+  expect((await fetch(`${url}/v1/runs`, { headers })).status).toBe(200);
+  expect(await api.stop(), api.said).toBe(0);
+});
