@@ -23,8 +23,8 @@ import { done, eventsOf, range, running, started } from "./support/runs.ts";
 import type { WorkOrders } from "./support/work-orders.ts";
 
 const LONG = process.env.SENTIENT_LONG !== undefined;
-const KILLS = Number(process.env.SENTIENT_KILLS ?? (LONG ? 40 : 6));
-const RUNS = LONG ? 500 : 60;
+const KILLS = Number(process.env.SENTIENT_KILLS ?? 40);
+const RUNS = 500;
 /** Runs that are not over at any time: workers have room for them, so that nothing waits but for a lease to run out. */
 const OPEN = 60;
 const STEPS = 10;
@@ -127,7 +127,7 @@ test(
   async () => {
     const random = seeded();
     console.log(`SEED=${random.seed}`);
-    const at = await house({ pause: LONG ? 3_000 : 400, atOnce: OPEN / 2 });
+    const at = await house({ pause: 200, atOnce: OPEN / 2 });
     const { db, state } = at;
     const workers = await Promise.all(range(4).map(() => at.worker()));
     const ids: string[] = [];
@@ -165,7 +165,8 @@ test(
     );
     expect(struck).toBeGreaterThanOrEqual(KILLS * 0.6);
     expect(waits.length).toBeGreaterThan(0);
-    // it is lease + 1 s on a machine that is otherwise idle; a loaded one starts its processes and answers later than that
+    // on a machine that is otherwise idle; one that is loaded comes round to some of them later than that
+    expect(late).toBeLessThanOrEqual(LONG ? 0 : waits.length / 5);
     expect(Math.max(...waits)).toBeLessThanOrEqual(LEASE_MS + 15_000);
   },
 );
