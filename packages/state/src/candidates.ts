@@ -20,7 +20,7 @@ const WINDOW = 64;
 /** How many candidates a worker looks at for each run it wants, where it does not know who else wants them. */
 const CHOICE = 8;
 /** The same for each of those who share them: what is behind their own is not theirs yet. */
-const CHOICE_EACH = 3;
+const CHOICE_EACH = 1.5;
 /** Of what it wants, the part it takes of others' at once. */
 const OTHERS = 1 / 4;
 /** How long what was begun is left to whose it is, in milliseconds. */
@@ -109,7 +109,7 @@ export async function findCandidates(
 
 function windowOf(max: number, { workers }: Share): number {
   if (workers === 1) return Math.max(LEAST_OF_LANE, max);
-  return Math.min(MOST_CANDIDATES, Math.max(WINDOW, max * (workers ? CHOICE_EACH * workers : CHOICE)));
+  return Math.min(MOST_CANDIDATES, Math.max(WINDOW, Math.ceil(max * (workers ? CHOICE_EACH * workers : CHOICE))));
 }
 
 function candidateOf(row: CandidateRow, { queue, name }: Lane, now: Date): Candidate {
