@@ -119,7 +119,7 @@ function crashLines({
     ),
     row(
       "effects",
-      `${twice.length} steps done twice: of ${count(steps, "step")} ${again} ${again === 1 ? "was" : "were"} cut off and begun again, none that was remembered`,
+      `${twice.length} steps done twice: of ${steps} that do something, ${again} ${again === 1 ? "was" : "were"} cut off and begun again, none that was remembered`,
     ),
   ];
 }

@@ -50,7 +50,7 @@ class Plain implements Screen {
       const phase = this.#progress.phases[name];
       if (phase.status !== "done" || this.#seen.get(name) === "done") continue;
       this.#seen.set(name, "done");
-      this.say(`done: ${WORDS[name]}${amountOf(phase)}${tookOf(phase)}`);
+      this.say(`done: ${WORDS[name]}${inBrackets(phase)}`);
     }
   }
 
@@ -157,8 +157,19 @@ function amountOf({ name, done, total }: Phase): string {
   return name === "review" && done > 0 ? ` ${done} files` : "";
 }
 
-function tookOf({ beganAt, endedAt }: Phase): string {
-  return beganAt && endedAt ? ` in ${duration(endedAt.getTime() - beganAt.getTime())}` : "";
+/** How long it took, if it is over. */
+function durationOf({ beganAt, endedAt }: Phase): string | undefined {
+  return beganAt && endedAt ? duration(endedAt.getTime() - beganAt.getTime()) : undefined;
+}
+
+function tookOf(phase: Phase): string {
+  const took = durationOf(phase);
+  return took === undefined ? "" : ` in ${took}`;
+}
+
+function inBrackets(phase: Phase): string {
+  const said = [amountOf(phase).trim(), durationOf(phase)].filter(Boolean);
+  return said.length > 0 ? ` (${said.join(", ")})` : "";
 }
 
 function fit(line: string, width: number): string {
