@@ -85,9 +85,15 @@ export class Registry {
         ...(schemas.input ? { input: schemaOf(schemas.input) } : {}),
         ...(schemas.output ? { output: schemaOf(schemas.output) } : {}),
       });
-      if (concurrency !== undefined) await state.limits.set(`agent:${name}`, { concurrency });
+      if (concurrency !== undefined) await limitConcurrency(`agent:${name}`, concurrency, state);
     }
   }
+}
+
+/** What somebody has said of its rate stays. */
+async function limitConcurrency(key: string, concurrency: number, { limits }: State): Promise<void> {
+  const before = (await limits.list()).find((limit) => limit.key === key);
+  await limits.set(key, { concurrency, ...(before?.rate ? { rate: before.rate } : {}) });
 }
 
 function isDefinition({ kind, run }: Partial<Definition>): boolean {

@@ -122,6 +122,21 @@ describe("an agent", () => {
   });
 });
 
+test("what an agent may do at once is said to the database, beside what was said of its rate, and until it is taken back", async () => {
+  const rate = { count: 5, per: 60_000 };
+  const narrow = defineAgent({ name: "narrow", concurrency: 2, run: async () => null });
+  const first = await freshProcess({ agents: [narrow] });
+  await first.sentient.limits.set("agent:narrow", { rate });
+  await played(first);
+  expect(await first.sentient.limits.get("agent:narrow")).toMatchObject({ concurrency: 2, rate });
+  const wide = defineAgent({ name: "narrow", run: async () => null });
+  const second = await processOn(first.db, first.clock, { agents: [wide] });
+  await played(second);
+  expect(await second.sentient.limits.get("agent:narrow")).toMatchObject({ concurrency: 2 });
+  expect(await second.sentient.limits.remove("agent:narrow")).toBe(true);
+  expect(await second.sentient.limits.list()).toEqual([]);
+});
+
 describe("a task for whoever can do it", () => {
   const able = (name: string, capabilities: string[]) =>
     defineAgent({
