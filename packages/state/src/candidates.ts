@@ -109,7 +109,10 @@ export async function findCandidates(
 
 function windowOf(max: number, { workers }: Share): number {
   if (workers === 1) return Math.max(LEAST_OF_LANE, max);
-  return Math.min(MOST_CANDIDATES, Math.max(WINDOW, Math.ceil(max * (workers ? CHOICE_EACH * workers : CHOICE))));
+  return Math.min(
+    MOST_CANDIDATES,
+    Math.max(WINDOW, Math.ceil(max * (workers ? CHOICE_EACH * workers : CHOICE))),
+  );
 }
 
 function candidateOf(row: CandidateRow, { queue, name }: Lane, now: Date): Candidate {
