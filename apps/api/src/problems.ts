@@ -151,6 +151,9 @@ export const STATUS: Readonly<Record<Code, number>> = {
   "state.details_removed": 410,
   "state.damaged": 500,
   "state.bad_export": 400,
+  "state.bad_backup": 400,
+  "state.not_empty": 409,
+  "state.half_restored": 500,
 };
 
 /** RFC 9457, with what the error family adds. */

@@ -25,7 +25,10 @@ export type StateErrorCode =
   | "state.position_ahead"
   | "state.details_removed"
   | "state.damaged"
-  | "state.bad_export";
+  | "state.bad_export"
+  | "state.bad_backup"
+  | "state.not_empty"
+  | "state.half_restored";
 
 interface StateErrorInit {
   code: StateErrorCode;

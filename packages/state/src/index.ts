@@ -40,6 +40,9 @@ export type { CancelOptions, ControlOptions } from "./control.ts";
 export type { HistoryEntry, Workflow, WorkflowOptions, Workflows, WorkflowUpdate } from "./workflows.ts";
 
 // carrying away, bringing back, removing
+export { backupToFile } from "./backup.ts";
+export { restoreBackup } from "./backup-restore.ts";
+export type { BackupReport } from "./backup-format.ts";
 export type { ExportOptions } from "./export.ts";
 export type { Imported } from "./import.ts";
 export type { Retained, RetainOptions, RetentionOptions } from "./retention.ts";

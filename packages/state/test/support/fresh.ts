@@ -13,7 +13,7 @@ let engineFolder: Promise<string> | undefined;
 export const freshFolder = (): Promise<string> => mkdtemp(join(tmpdir(), "sentient-state-"));
 
 /** An empty database, closed after the test: one rocksdb engine a process, and in it a fresh namespace. */
-async function freshDatabase(options: DatabaseOptions = {}): Promise<Database> {
+export async function freshDatabase(options: DatabaseOptions = {}): Promise<Database> {
   engineFolder ??= freshFolder();
   const url = `rocksdb://${await engineFolder}/engine`;
   const db = await openDatabase({ url, ...freshNames(), ...options });
