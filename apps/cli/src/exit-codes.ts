@@ -16,7 +16,7 @@ Exit status:
   1    it failed, or is not as it should be
   2    it was asked wrongly: an option, an input, a file that cannot be used
   3    there is no such run, agent, question, database …
-  4    a person has to say something first
+  4    a person has to say something first, or it was not over in the time you gave
   5    the database is in use, cannot be reached, or refuses
   130  it was interrupted`;
 
@@ -26,6 +26,7 @@ const USAGE = new Set([
   "db.bad_option",
   "state.bad_option",
   "state.bad_export",
+  "state.bad_backup",
   "state.invalid_answer",
   "event_bus.bad_option",
   "event_bus.bad_filter",

@@ -2,6 +2,7 @@
 
 import type { Command } from "commander";
 import { agentsCommand } from "./agents/index.ts";
+import { backupCommand, restoreCommand } from "./backup.ts";
 import { checkpointsCommand } from "./checkpoints.ts";
 import { configCommand } from "./config.ts";
 import { consumersCommand } from "./consumers/index.ts";
@@ -24,5 +25,16 @@ export const commands: readonly (readonly [heading: string, commands: readonly C
   ["Runs:", [runCommand, runsCommand, questionsCommand, checkpointsCommand, stateCommand]],
   ["What happens:", [eventsCommand, consumersCommand]],
   ["Who does it, and when:", [agentsCommand, schedulesCommand]],
-  ["The database:", [serveCommand, migrateCommand, doctorCommand, configCommand, tokensCommand]],
+  [
+    "The database:",
+    [
+      serveCommand,
+      migrateCommand,
+      doctorCommand,
+      backupCommand,
+      restoreCommand,
+      configCommand,
+      tokensCommand,
+    ],
+  ],
 ];
