@@ -1,7 +1,8 @@
 // The tables of the index. They are none of the runtime's: an application has tables of its own beside them.
 
-import { defineAnalyzer, defineTable, fullText, index } from "@sentient/schema";
+import { defineAnalyzer, defineTable, fullText, index, vector } from "@sentient/schema";
 import { z } from "zod";
+import { DIMENSION } from "./embedding.ts";
 
 const words = defineAnalyzer({
   name: "research_words",
@@ -35,15 +36,19 @@ export const Passage = z.object({
   /** The headings above it. */
   heading: z.string(),
   text: z.string(),
+  /** Which way it points; missing if it has no words. */
+  embedding: z.array(z.number()).optional(),
 });
 export type Passage = z.infer<typeof Passage>;
 
 export const passageTable = defineTable({
   name: "research_passage",
   schema: Passage,
+  asserts: false, // each number of each embedding would be asked for
   indexes: {
     byFile: index("library", "file"),
     byText: fullText("text", { analyzer: words }),
+    near: vector("embedding", { dimension: DIMENSION, efConstruction: 64, m: 8 }),
   },
   comment: "lines of a file that belong together",
 });

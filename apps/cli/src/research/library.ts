@@ -6,10 +6,11 @@ import { createHash } from "node:crypto";
 import { RecordId, surql, type Database } from "@sentient/db-pool";
 import { migrate, readMigrations } from "@sentient/schema";
 import { MIGRATIONS } from "../places.ts";
+import { embed } from "./embedding.ts";
 import type { Cut } from "./passages.ts";
 import type { Passage } from "./library-tables.ts";
 
-export interface Found extends Omit<Passage, "library" | "text"> {
+export interface Found extends Omit<Passage, "library" | "text" | "embedding"> {
   lines: string[];
   score: number;
 }
@@ -21,6 +22,8 @@ export interface ReadFile {
 }
 
 const HISTORY = "research";
+/** How little it matters who of the first is the very first. */
+const RRF = 20;
 
 export class Library {
   readonly #db: Database;
@@ -71,7 +74,9 @@ export class Library {
     const passages = files.flatMap(({ file, cuts }) =>
       cuts.map(({ lines, from, to, heading }) => {
         const id = new RecordId("research_passage", [hashOf(library), file, from]);
-        return { id, library, file, from, to, heading, text: [heading, ...lines].join("\n") };
+        const text = [heading, ...lines].join("\n");
+        const embedding = embed(text);
+        return { id, library, file, from, to, heading, text, ...(embedding ? { embedding } : {}) };
       }),
     );
     await this.#db.transaction([
@@ -99,14 +104,38 @@ export class Library {
     return new RecordId("research_source", [hashOf(this.#name), file]);
   }
 
-  /** The passages that speak of some words most, by BM25; of those under a heading, if one is given. */
+  /**
+   * The passages that speak of some words most; of those under a heading, if one is given. By the words themselves (BM25) and by
+   * what they are near to, which also finds them spelled otherwise; whoever is among the first of both comes first.
+   */
   async search(words: string, most: number, under?: string): Promise<Found[]> {
-    const isUnder = under === undefined ? surql`true` : surql`heading = ${under}`;
+    const embedding = embed(words);
+    const [spoken, near] = await Promise.all([
+      this.#speaking(words, most, under),
+      embedding ? this.#near(embedding, most, under) : [],
+    ]);
+    return fused([spoken, near]).slice(0, most);
+  }
+
+  async #speaking(words: string, most: number, under: string | undefined): Promise<Found[]> {
     const rows = await this.#db.query(
       surql<(Passage & { score: number })[]>`SELECT file, from, to, heading, text, search::score(1) AS score
-        FROM research_passage WHERE text @1,OR@ ${words} AND library = ${this.#name} AND ${isUnder} ORDER BY score DESC LIMIT ${most}`,
+        FROM research_passage WHERE text @1,OR@ ${words} AND library = ${this.#name} AND ${isUnder(under)} ORDER BY score DESC LIMIT ${most}`,
     );
-    return rows.map(({ text, ...row }) => ({ ...row, lines: text.split("\n").slice(1) }));
+    return rows.map(foundOf);
+  }
+
+  /** The index knows nothing of libraries and headings: it is asked for more than are wanted. */
+  async #near(embedding: readonly number[], most: number, under: string | undefined): Promise<Found[]> {
+    const rows = await this.#db.query(
+      surql<(Passage & { score: number })[]>`{
+        LET $near = (SELECT file, from, to, heading, text, library, 1 - vector::distance::knn() AS score
+          FROM research_passage WHERE embedding <|100,100|> ${embedding});
+        SELECT file, from, to, heading, text, score FROM $near
+          WHERE library = ${this.#name} AND ${isUnder(under)} ORDER BY score DESC LIMIT ${most}
+      }`,
+    );
+    return rows.map(foundOf);
   }
 
   /** In how many passages each word stands. */
@@ -133,4 +162,26 @@ export class Library {
 
 function hashOf(text: string): string {
   return createHash("sha256").update(text).digest("hex").slice(0, 16);
+}
+
+const isUnder = (heading: string | undefined) =>
+  heading === undefined ? surql`true` : surql`heading = ${heading}`;
+
+function foundOf({ text, ...row }: Passage & { score: number }): Found {
+  return { ...row, lines: text.split("\n").slice(1) };
+}
+
+/**
+ * By how far in front each stands in any of the lists: "Reciprocal Rank Fusion Outperforms Condorcet and Individual Rank
+ * Learning Methods" (Cormack, Clarke and Büttcher, 2009).
+ */
+function fused(lists: readonly (readonly Found[])[]): Found[] {
+  const byPlace = new Map<string, Found>();
+  for (const list of lists)
+    list.forEach((found, rank) => {
+      const place = `${found.file}:${found.from}`;
+      const score = (byPlace.get(place)?.score ?? 0) + 1 / (RRF + rank + 1);
+      byPlace.set(place, { ...found, score });
+    });
+  return [...byPlace.values()].toSorted((a, b) => b.score - a.score);
 }
