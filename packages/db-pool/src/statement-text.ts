@@ -14,7 +14,7 @@ const QUOTES = new Set(["'", '"', "`", "⟨"]);
 const OPENING = new Set(["(", "{", "["]);
 const CLOSING = new Set([")", "}", "]"]);
 const ALWAYS_READING = new Set(["INFO", "SHOW"]);
-const PERHAPS_READING = new Set(["SELECT", "RETURN"]);
+const PERHAPS_READING = new Set(["SELECT", "RETURN", "{"]);
 const WRITING =
   /\b(create|insert|update|upsert|delete|relate|define|remove|alter|rebuild|live|kill|use|access|for|throw|sleep)\b|\b(fn|ml|mod|silo|api|http|sequence|file)\s*::/i;
 

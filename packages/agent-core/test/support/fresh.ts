@@ -3,7 +3,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { openDatabase, type Database, type DatabaseOptions } from "@sentient/db-pool";
+import { openDatabase, type Database } from "@sentient/db-pool";
 import type { Event } from "@sentient/schema";
 import { freshNames, VirtualClock } from "@sentient/testkit";
 import { afterAll, onTestFinished } from "vitest";
@@ -30,17 +30,21 @@ async function freshFolder(): Promise<string> {
   return folder;
 }
 
-async function placeOfDatabases(): Promise<DatabaseOptions> {
-  if (IS_FAR) return (await (line ??= mischief())).connection;
-  engine ??= freshFolder();
-  return { url: `rocksdb://${await engine}/engine` };
-}
-
 /** An empty database, closed after the test: one rocksdb engine a test file, and in it a fresh namespace. */
 export async function freshDatabase(): Promise<Database> {
-  const db = await openDatabase({ ...(await placeOfDatabases()), ...freshNames() });
+  const db = await (IS_FAR ? openFar() : openNear());
   onTestFinished(() => db.close({ deadline: 500 }));
   return db;
+}
+
+async function openNear(): Promise<Database> {
+  engine ??= freshFolder();
+  return openDatabase({ url: `rocksdb://${await engine}/engine`, ...freshNames() });
+}
+
+async function openFar(): Promise<Database> {
+  line ??= mischief();
+  return (await line).open(freshNames());
 }
 
 /** A runtime with a database of its own, in real time. */

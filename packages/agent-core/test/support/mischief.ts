@@ -4,7 +4,8 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { DatabaseOptions } from "@sentient/db-pool";
+import { openDatabase, type Database, type DatabaseOptions } from "@sentient/db-pool";
+import { createEventBus } from "@sentient/event-bus";
 import { seeded, servedEngine, tcpProxy, type SeededRandom, type TcpProxy } from "@sentient/testkit";
 
 /** How long it is well, at most, in milliseconds. */
@@ -39,10 +40,29 @@ async function misbehave(proxy: TcpProxy, random: SeededRandom, stop: AbortSigna
   return mishaps;
 }
 
-/** A database in a process of its own, and the line to it. */
+/** Databases in a process of its own, and the line to it. */
 export interface Mischief {
-  connection: DatabaseOptions;
+  /** A database that has its tables. */
+  open: (names: { namespace: string; database: string }) => Promise<Database>;
   close: () => Promise<void>;
+}
+
+/** Its tables are made over a line that is well: who makes them is somebody else. */
+async function prepare(connection: DatabaseOptions): Promise<void> {
+  await using db = await openDatabase(connection);
+  await using bus = createEventBus(db);
+  await bus.ready();
+}
+
+/** Whoever opens a database tries it for a while. */
+async function openPatiently(connection: DatabaseOptions): Promise<Database> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await openDatabase(connection);
+    } catch (error) {
+      if (tries === 20) throw error;
+    }
+  }
 }
 
 /** Begins at once, and goes on until it is closed. Its seed is printed. */
@@ -56,8 +76,12 @@ export async function mischief(): Promise<Mischief> {
   const random = seeded();
   const stop = new AbortController();
   const going = misbehave(proxy, random, stop.signal);
+  const { url, token } = engine;
   return {
-    connection: { url: `ws://${proxy.host}:${proxy.port}/rpc`, token: engine.token },
+    open: async (names) => {
+      await prepare({ url, token, ...names });
+      return openPatiently({ url: `ws://${proxy.host}:${proxy.port}/rpc`, token, ...names });
+    },
     close: async () => {
       stop.abort();
       console.log(`SEED=${random.seed}, ${await going} mishaps on the line to the database`);
