@@ -3,14 +3,50 @@
 // Exit status: 0 after SIGTERM or SIGINT, 1 if it could not start or stop, 2 if its configuration is wrong.
 
 import { createSentient } from "@sentient/agent-core";
-import { openOrReach } from "@sentient/agent-core/config";
+import { openOrReach, requireNode } from "@sentient/agent-core/config";
 import { optionsFromEnv, SentientError } from "@sentient/db-pool";
 import { configFromEnv } from "./config.ts";
+import { ApiError } from "./errors.ts";
 import { ensureFirstToken } from "./first-token.ts";
 import { createLogger } from "./log.ts";
 import { serveApi } from "./server.ts";
+import { VERSION } from "./version.ts";
+
+const HELP = `Usage: sentient-api
+
+Serves Sentient over HTTP, until it is asked to stop. It advances no runs: workers do. It takes no words but these; its settings are
+variables of the environment.
+
+  SENTIENT_URL       the database (rocksdb://.sentient/data)
+  SENTIENT_API_HOST  where it listens (127.0.0.1)
+  SENTIENT_API_PORT  (4840)
+
+The others stand in its README. Its first token, for everything, is in .sentient/api-token; GET /reference has all that can be asked.
+
+Options:
+  -V, --version  its version
+  -h, --help     this
+
+Exit status: 0 after SIGTERM or SIGINT, 1 if it could not start or stop, 2 if it was set up wrongly.
+`;
+
+/** @returns whether that was all */
+function answersTo(args: readonly string[]): boolean {
+  const [word] = args;
+  if (word === undefined) return false;
+  if (word === "-h" || word === "--help") process.stdout.write(HELP);
+  else if (word === "-V" || word === "--version") process.stdout.write(`${VERSION}\n`);
+  else
+    throw new ApiError({
+      code: "api.bad_config",
+      message: `it takes no ${word}: sentient-api --help says what it takes`,
+    });
+  return true;
+}
 
 async function main(): Promise<void> {
+  requireNode();
+  if (answersTo(process.argv.slice(2))) return;
   const { serve, tokenFile, logLevel } = configFromEnv();
   const logger = createLogger(logLevel);
   const db = await openOrReach(optionsFromEnv()); // a folder that a worker or `sentient serve` owns too

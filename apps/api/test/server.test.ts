@@ -1,6 +1,6 @@
 // The process: where it listens, how it starts and ends, what it says when the database is away.
 
-import { readFile, stat, writeFile } from "node:fs/promises";
+import { readFile, stat, writeFile, readdir } from "node:fs/promises";
 import { createServer } from "node:net";
 import { once } from "node:events";
 import { join } from "node:path";
@@ -205,6 +205,23 @@ describe("the process", () => {
     expect(await child.exited).toEqual({ code: 2, signal: null });
     expect(child.stderr).toMatch(/0\.0\.0\.0 can be reached from other machines/);
     expect(child.stderr).not.toMatch(/\n\s+at /);
+  });
+
+  test("says what it takes, and begins nothing when asked for that or for what it does not know", async () => {
+    const folder = await freshFolder();
+    const env = { SENTIENT_URL: `rocksdb://${folder}/data`, SENTIENT_API_TOKEN_FILE: join(folder, "token") };
+    for (const [word, code] of [
+      ["--help", 0],
+      ["--version", 0],
+      ["--port", 2],
+    ] as const) {
+      const child = spawnChild(main, { env, args: [word] });
+      expect(await child.exited).toEqual({ code, signal: null });
+      expect(`${child.stdout}${child.stderr}`).toMatch(
+        /Usage: sentient-api|^\d+\.\d+\.\d+\n$|it takes no --port/,
+      );
+    }
+    expect(await readdir(folder)).toEqual([]);
   });
 
   test("says that its port is taken, and ends with 1", async () => {

@@ -52,9 +52,14 @@ export function defineCommand<Flags = CommonFlags>(init: CommandInit<Flags>): Co
 
 /** A word that only holds other commands. */
 export function defineGroup(name: string, description: string, commands: readonly Command[]): Command {
-  const group = new Command(name).summary(description).description(description);
+  const group = new Command(name).summary(description).description(sentence(description)).helpCommand(false);
   for (const command of commands) group.addCommand(command);
-  return group;
+  const first = commands[0]!.name();
+  return group.addHelpText("after", `\nEach has a page of its own: sentient ${name} ${first} --help`);
+}
+
+function sentence(text: string): string {
+  return `${text[0]!.toUpperCase()}${text.slice(1)}.`;
 }
 
 function examplesText(examples: CommandInit<never>["examples"]): string {

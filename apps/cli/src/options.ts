@@ -34,8 +34,8 @@ export function limitOption(what: string, preset: number): Option {
     .default(preset);
 }
 
-export function byOption(): Option {
-  return new Option("--by <name>", "who asks").default(me());
+export function byOption(what = "who asks"): Option {
+  return new Option("--by <name>", what).default(me());
 }
 
 function me(): string {

@@ -28,6 +28,13 @@ export function createProgram(): Command {
   }
   program.commandsGroup("Else:");
   completion(program, { completionCommandName: "completion" });
+  program.commands
+    .find((command) => command.name() === "completion")!
+    .description("print what completes commands in your shell")
+    .addHelpText(
+      "after",
+      "\nExamples:\n  $ source <(sentient completion bash)  for this shell, until it ends",
+    );
   prepare(program);
   return program;
 }

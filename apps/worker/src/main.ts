@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // The process. Owns: its signals, and the status it ends with.
 
-import { loadConfig } from "@sentient/agent-core/config";
+import { loadConfig, requireNode } from "@sentient/agent-core/config";
 import { SentientError } from "@sentient/db-pool";
 import { CommanderError } from "commander";
 import { destination, pino } from "pino";
@@ -13,6 +13,7 @@ import { serveAgents } from "./serve-agents.ts";
 const WRONG = /\.bad_(?:config|option|url|definition)$/;
 
 async function main(args: readonly string[]): Promise<void> {
+  requireNode();
   const { file, config: flags } = flagsFrom(args);
   const loaded = await loadConfig({ flags, ...(file === undefined ? {} : { file }) });
   if (loaded.config.agents === undefined)

@@ -43,21 +43,21 @@ export function flagsFrom(args: readonly string[]): WorkerFlags {
       "Advances runs of your agents and workflows until it is asked to stop; then it hands them over.",
     )
     .version(version)
-    .option("--agents <module>", "which export your agents; may be given again", collect)
+    .option("--agents <module>", "a module that exports your agents; may be given again", collect)
     .option("--config <file>", "settings (default: sentient.config.ts, if there is one)")
-    .option("--url <url>", "the database")
+    .option("--url <url>", "the database (default: rocksdb://.sentient/data)")
     .option("--namespace <name>", "its namespace")
     .option("--database <name>", "its name")
     .option("--slots <number>", "runs at once (default: 64)", wholeNumber)
     .option("--lease <ms>", "after how long others take over, should it die (default: 15000)", wholeNumber)
-    .option("--queues <names>", "only these queues", collect)
-    .option("--capabilities <names>", "only runs that ask for no more than these", collect)
+    .option("--queues <names>", "only these queues, with commas", collect)
+    .option("--capabilities <names>", "only runs that ask for no more than these, with commas", collect)
     .option(
       "--health-port <number>",
       "answers /healthz and /readyz there, on this machine; 0 for any",
       wholeNumber,
     )
-    .option("--log-level <level>", "debug, info, warn, error or silent")
+    .option("--log-level <level>", "debug, info, warn, error or silent (default: info)")
     .addHelpText("after", EXIT)
     .exitOverride()
     .configureOutput({ outputError: () => {} });

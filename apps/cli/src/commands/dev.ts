@@ -12,7 +12,7 @@ export const devCommand = defineCommand<DevFlags & { watch: boolean }>({
   options: [
     new Option(
       "--agents <module>",
-      "which export your agents (default: ./agents.ts, if it is there)",
+      "a module that exports your agents; may be given again (default: ./agents.ts, if it is there)",
     ).argParser(collect),
     new Option("--host <address>", "of the API (default: 127.0.0.1)"),
     new Option("--port <number>", "of the API (default: 4840; 0 for any that is free)").argParser(

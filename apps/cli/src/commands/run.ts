@@ -34,7 +34,10 @@ export const runCommand = defineCommand<Flags>({
   args: [new Argument("<name>", "of the agent or the workflow")],
   options: [
     new Option("-i, --input <json>", "what it takes; @file or - for stdin (default: null)"),
-    new Option("--agents <module>", "whose agents this process may run itself").argParser(collect),
+    new Option(
+      "--agents <module>",
+      "a module with agents that this process may run itself; may be given again",
+    ).argParser(collect),
     new Option("-f, --follow", "show what happens and what it streams, as it comes"),
     new Option("-d, --detach", "do not wait: print the id of the run").conflicts(["follow", "timeout"]),
     new Option("--timeout <ms>", "wait no longer than that").argParser(wholeNumber),

@@ -14,7 +14,7 @@ const createToken = defineCommand<{ scope: string[]; days?: string; by: string }
   description: "Makes a token for the API and prints it. That is the only time: the database holds its hash.",
   args: [new Argument("<name>", "whose it is")],
   options: [
-    new Option("--scope <scope>", `one or several of ${SCOPES.join(", ")}`)
+    new Option("--scope <scope>", `what it allows, with commas: ${SCOPES.join(", ")}`)
       .argParser(collect)
       .makeOptionMandatory(),
     new Option("--days <number>", "how long it counts (default: until it is revoked)"),

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, onTestFinished, test } from "vitest";
 import { defineAgent } from "../../src/index.ts";
-import { defineConfig, loadConfig, loadDefinitions } from "../../src/config/index.ts";
+import { defineConfig, loadConfig, loadDefinitions, requireNode } from "../../src/config/index.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 
@@ -92,4 +92,11 @@ export const number: number = 4;`,
   await expect(loadDefinitions("./nothing.mjs", folder)).rejects.toThrow("it exports a");
   await expect(loadDefinitions("./gone.ts", folder)).rejects.toThrow("there is no module ./gone.ts");
   await expect(loadDefinitions("./broken.mjs", folder)).rejects.toMatchObject({ code: "agent.bad_config" });
+});
+
+test("an older Node is told what it takes", () => {
+  expect(() => requireNode()).not.toThrow();
+  for (const version of ["24.0.0", "25.1.0", "100.0.0"]) expect(() => requireNode(version)).not.toThrow();
+  for (const version of ["23.11.1", "20.20.2"])
+    expect(() => requireNode(version)).toThrow(`this is ${version}`);
 });

@@ -56,7 +56,7 @@ const answerQuestion = defineCommand<{ by: string }>({
     new Argument("<key>", "of the question, as list shows it"),
     new Argument("<answer>", "JSON: true, 12, '\"text\"'; @file or - for stdin"),
   ],
-  options: [byOption()],
+  options: [byOption("who answers")],
   examples: [["sentient questions answer r-1f9c main/approve#1 true", "yes"]],
   run: async ([run, key, answer], flags) => {
     const value = await jsonFrom(answer!, "the answer");

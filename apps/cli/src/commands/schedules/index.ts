@@ -50,11 +50,10 @@ const putSchedule = defineCommand<PutFlags>({
     new Option("--cron <expression>", "five parts, or six with seconds in front").makeOptionMandatory(),
     new Option("--input <json>", "of each run; @file or - for stdin"),
     new Option("--time-zone <zone>", "an IANA name (default: UTC)"),
-    new Option("--missed <how>", "what becomes of times while nobody was there").choices([
-      "skip",
-      "once",
-      "all",
-    ]),
+    new Option(
+      "--missed <how>",
+      "what becomes of times while nobody was there: no run, one, or all (default: once)",
+    ).choices(["skip", "once", "all"]),
   ],
   examples: [
     [
@@ -107,7 +106,7 @@ const removeSchedule = defineCommand({
 export const schedulesCommand = defineGroup("schedules", "what starts runs by the clock", [
   listSchedules,
   putSchedule,
-  changing("pause", "start no runs until it is resumed"),
+  changing("pause", "pause a schedule: it starts no runs until it is resumed"),
   changing("resume", "start runs again"),
   removeSchedule,
 ]);
