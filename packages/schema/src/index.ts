@@ -30,6 +30,7 @@ export type { Drift } from "./check.ts";
 export { ACCESS_SCOPES, AccessScope, AccessToken, accessTokenTable } from "./access-token.ts";
 export { Agent, agentTable } from "./agent.ts";
 export { AgentState, agentStateTable } from "./agent-state.ts";
+export { AuditHead, auditHeadTable, AuditRecord, auditTable } from "./audit.ts";
 export { Blob, blobTable, BlobUse, blobUseTable } from "./blob.ts";
 export { Checkpoint, checkpointTable } from "./checkpoint.ts";
 export { Chunk, chunkTable } from "./chunk.ts";

@@ -5,6 +5,7 @@ import { z } from "zod";
 import { AccessToken, accessTokenTable } from "./access-token.ts";
 import { Agent, agentTable } from "./agent.ts";
 import { AgentState, agentStateTable } from "./agent-state.ts";
+import { AuditHead, auditHeadTable, AuditRecord, auditTable } from "./audit.ts";
 import { Blob, blobTable, BlobUse, blobUseTable } from "./blob.ts";
 import { Checkpoint, checkpointTable } from "./checkpoint.ts";
 import { Chunk, chunkTable } from "./chunk.ts";
@@ -61,6 +62,8 @@ export const runtimeTables: readonly AnyTable[] = [
   forkedTable,
   causedTable,
   accessTokenTable,
+  auditTable,
+  auditHeadTable,
 ];
 
 /** Whose migrations these are, in a database that has tables of its user's too. */
@@ -115,6 +118,8 @@ const nouns = {
   forked: Forked.extend(edge),
   caused: Caused.extend(edge),
   access_token: AccessToken,
+  audit: AuditRecord,
+  audit_head: AuditHead,
 };
 export type Noun = keyof typeof nouns;
 
