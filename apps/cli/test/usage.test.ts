@@ -49,7 +49,13 @@ test("without a command the help is what is said, and the status is that of wron
 
 test("to look makes no database where there is none", async () => {
   const url = "rocksdb:///tmp/sentient-nothing-here";
-  for (const words of [["runs", "list"], ["doctor"], ["events", "tail"], ["state", "show", "r-1"]]) {
+  for (const words of [
+    ["runs", "list"],
+    ["doctor"],
+    ["events", "tail"],
+    ["state", "show", "r-1"],
+    ["restore", "no-such-file"],
+  ]) {
     const { code, stdout } = await inside([...words, "--url", url, "--json"]);
     expect(code).toBe(3);
     expect(JSON.parse(stdout)).toMatchObject({ error: { code: "cli.not_found" } });
@@ -66,7 +72,7 @@ test("one table says how each error ends", () => {
 
 /** What does not wait for anybody; none of it finds a database. */
 const fuzzed = all
-  .filter(({ words }) => !["demo", "dev", "init", "serve", "run", "migrate"].includes(words[0]!))
+  .filter(({ words }) => !["demo", "dev", "init", "serve", "run", "migrate", "restore"].includes(words[0]!))
   .filter(({ words }) => !/^(?:runs import|schedules put)$/.test(words.join(" ")));
 const nasty = fc.oneof(
   fc.string({ maxLength: 20 }),

@@ -1,7 +1,8 @@
-import { statSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { resolve } from "node:path";
 import { backupToFile, restoreBackup, type BackupReport } from "@sentient/state";
 import { Argument } from "commander";
+import { CliError } from "../cli-error.ts";
 import { defineCommand } from "../command.ts";
 import { configFrom, openConfigured } from "../open.ts";
 import { count, note } from "../print.ts";
@@ -38,6 +39,8 @@ export const restoreCommand = defineCommand({
   ],
   examples: [["sentient restore sentient.backup --url rocksdb://.sentient/again", "into another folder"]],
   run: async ([file], flags) => {
+    if (!existsSync(file!))
+      throw new CliError({ code: "cli.not_found", message: `there is no file ${file}` });
     const { config } = await configFrom(flags);
     await using db = await openConfigured(config, { mayMake: true });
     const report = await restoreBackup(db, file!);
