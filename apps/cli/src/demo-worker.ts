@@ -4,6 +4,7 @@ import { createSentient } from "@sentient/agent-core";
 import { openDatabase } from "@sentient/db-pool";
 import { allAgents } from "./research/agents.ts";
 import { Ledger } from "./research/ledger.ts";
+import { modelFrom } from "./research/model.ts";
 import { defineResearch } from "./research/workflow.ts";
 import type { WorkerProcessOptions } from "./demo/crash.ts";
 
@@ -16,7 +17,8 @@ const within = async (step: string) => {
   process.send?.({ within: step });
   await new Promise(() => {}); // it is killed here
 };
-const { agents, research } = defineResearch({ db, ledger: new Ledger(ledger), pace, within });
+const model = await modelFrom(process.env);
+const { agents, research } = defineResearch({ db, model, ledger: new Ledger(ledger), pace, within });
 const sentient = await createSentient({
   database: db,
   agents: allAgents(agents),

@@ -27,7 +27,9 @@ export const demoCommand = defineCommand<Flags>({
   description:
     "Answers a question from a folder of text, Markdown and code: an indexer, a planner, readers beside each other, a writer and a " +
     "reviewer, as durable runs. The answer is quoted from the files, each sentence with the line where it stands; no language model " +
-    "and no key is needed. End it when you like: the same command goes on where it was.",
+    "and no key is needed. With SENTIENT_MODEL one takes part: of an API that speaks as OpenAI's does, at OPENAI_BASE_URL with " +
+    "OPENAI_API_KEY, or of another provider of the AI SDK that is installed, as in @ai-sdk/anthropic:claude-haiku-4-5. End it when you " +
+    "like: the same command goes on where it was.",
   args: [
     new Argument("[folder]", "the files (default: this repository)"),
     new Argument("[question]", "what to find out"),
@@ -70,7 +72,7 @@ function row(name: string, text: string): string {
 
 function summary(result: DemoResult): string[] {
   const { output, question, took, firstEvent, events, steps, run, resumed, phases, crash } = result;
-  const { indexed, citations, removed, tasks, report } = output;
+  const { indexed, citations, removed, tasks, report, model } = output;
   return [
     "",
     colour("bold", printable(question)),
@@ -79,6 +81,7 @@ function summary(result: DemoResult): string[] {
       `${count(indexed.files, "file")}, ${count(indexed.passages, "passage")}: ${indexed.read} read, ${indexed.unchanged} unchanged`,
     ),
     row("readers", `${count(tasks, "question")}, each by a reader of its own`),
+    ...(model === undefined ? [] : [row("model", printable(model))]),
     row(
       "citations",
       `${citations} looked up, ${citations - removed} true${removed > 0 ? `, ${removed} taken out` : ""}`,

@@ -11,6 +11,7 @@ import { CliError } from "../cli-error.ts";
 import { allAgents } from "../research/agents.ts";
 import { Ledger } from "../research/ledger.ts";
 import { Library } from "../research/library.ts";
+import { modelFrom } from "../research/model.ts";
 import { defineResearch, RESEARCH, type ResearchOutput } from "../research/workflow.ts";
 import { colour, printable } from "../print.ts";
 import { serveBeside } from "@sentient/agent-core/config";
@@ -43,8 +44,10 @@ export interface DemoResult {
   crash?: Crash;
 }
 
-export async function demo(subject: Subject, options: DemoOptions): Promise<DemoResult> {
+export async function demo(asked: Subject, options: DemoOptions): Promise<DemoResult> {
   const began = Date.now() - Math.round(performance.now()); // when the process did
+  const model = await modelFrom(process.env);
+  const subject = { ...asked, ...(model ? { model: model.name } : {}) };
   process.stderr.write(
     `${colour("bold", printable(subject.question), process.stderr)}\n${colour("dim", `from ${printable(subject.folder)}`, process.stderr)}\n\n`,
   );
@@ -52,7 +55,7 @@ export async function demo(subject: Subject, options: DemoOptions): Promise<Demo
   const db = stack.use(await openDatabase({ url: options.url }));
   await Library.prepare(db);
   const served = stack.use((await serveBeside(db))!);
-  const { agents, research } = defineResearch({ db });
+  const { agents, research } = defineResearch({ db, model });
   const definitions = { agents: allAgents(agents), workflows: [research] };
   const sentient = stack.use(
     await createSentient({ database: db, ...definitions, ...(options.crash ? { worker: false } : {}) }),

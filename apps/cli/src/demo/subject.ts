@@ -12,6 +12,8 @@ export interface Subject {
   question: string;
   code: CodeReading;
   report: string;
+  /** Which model takes part, if one does. */
+  model?: string;
 }
 
 /** What is asked of this repository itself. */

@@ -2,20 +2,24 @@
 // A1. A step that is done again leaves what it left before: files are put whole, under their own names.
 
 import { setTimeout as sleep } from "node:timers/promises";
-import { defineAgent, type Definition } from "@sentient/agent-core";
+import { defineAgent, NonRetryable, type Definition } from "@sentient/agent-core";
 import { z } from "zod";
 import { draftOf, keyOf, type Draft } from "./answer.ts";
 import { listCorpus, readText, type CorpusFile } from "./corpus.ts";
 import type { Ledger } from "./ledger.ts";
 import { Library, type ReadFile } from "./library.ts";
 import { cut } from "./passages.ts";
+import type { Model } from "./model.ts";
 import { plan, type Plan } from "./planning.ts";
 import { findingsIn, type Finding } from "./reading.ts";
 import { whyWrong, without, type Removed } from "./review.ts";
+import { choose, compose, split } from "./thinking.ts";
 import type { Database } from "@sentient/db-pool";
 
 export interface Surroundings {
   db: Database;
+  /** Takes part in the runs that were started with it. */
+  model?: Model | undefined;
   /** Told what steps do. */
   ledger?: Ledger;
   /** How long a step takes at least, in milliseconds, where people are to see it. */
@@ -27,17 +31,18 @@ export interface Surroundings {
 /** What a step sees that names it. */
 interface Named {
   idempotencyKey: string;
+  signal: AbortSignal;
 }
 
 /** Work that the ledger knows of. */
-export type Act = <T>(work: () => Promise<T>) => (step: Named) => Promise<T>;
+export type Act = <T>(work: (signal: AbortSignal) => Promise<T>) => (step: Named) => Promise<T>;
 
 export function actOn({ ledger, pace = 0, within }: Surroundings): Act {
   return (work) =>
-    async ({ idempotencyKey }) => {
+    async ({ idempotencyKey, signal }) => {
       ledger?.note("began", idempotencyKey);
       await within?.(idempotencyKey);
-      const [result] = await Promise.all([work(), pace > 0 ? sleep(pace) : undefined]);
+      const [result] = await Promise.all([work(signal), pace > 0 ? sleep(pace) : undefined]);
       ledger?.note("done", idempotencyKey);
       return result;
     };
@@ -62,7 +67,15 @@ const Task = z.object({
   under: z.string().optional(),
 });
 const Section = z.object({ title: z.string(), findings: z.array(Finding) });
-const Draft = z.object({ question: z.string(), sections: z.array(Section), unknown: z.array(z.string()) });
+const Said = z.object({ text: z.string(), cites: z.array(z.string()) });
+const Draft = z.object({
+  question: z.string(),
+  said: z.array(Said).optional(),
+  sections: z.array(Section),
+  unknown: z.array(z.string()),
+});
+/** Which model takes part: the run goes on with that one. */
+export const ModelName = z.string().min(1).max(200).optional();
 const Removed = z.object({ file: z.string(), from: z.int(), quote: z.string(), why: z.string() });
 
 export const Indexed = z.object({
@@ -73,37 +86,52 @@ export const Indexed = z.object({
   forgotten: z.int(),
   leftOut: z.int(),
 });
-const Reviewed = z.object({ draft: Draft, checked: z.int(), removed: z.array(Removed) });
+const Reviewed = z.object({
+  draft: Draft,
+  checked: z.int(),
+  removed: z.array(Removed),
+  unfounded: z.int(),
+});
 
 /** Files that are read in one step. */
 const BATCH = 16;
 /** Passages that a reader looks at. */
 const READ_PASSAGES = 16;
+/** Sentences that a model chooses from. */
+const CANDIDATES = 30;
+/** What asks a model: it may be busy for a while, or never answer. */
+const ASKING = { timeout: 120_000, retry: { attempts: 4, delay: 1_000 } };
 
 export type ResearchAgents = ReturnType<typeof researchAgents>;
 
 export function researchAgents(surroundings: Surroundings) {
   const act = actOn(surroundings);
   const libraryOf = (folder: string) => new Library(surroundings.db, folder);
+  const modelOf = (name: string | undefined) => requireModel(name, surroundings.model);
   return {
     indexer: indexer(act, libraryOf),
     planner: defineAgent({
       name: "planner",
       description: "finds the smaller questions in a question",
-      input: z.object({ folder: Folder, question: z.string() }),
+      input: z.object({ folder: Folder, question: z.string(), model: ModelName }),
       output: z.object({ tasks: z.array(Task), unknown: z.array(z.string()) }),
-      run: (ctx, { folder, question }) =>
-        ctx.step<Plan>(
+      run: async (ctx, { folder, question, model: name }) => {
+        const model = modelOf(name);
+        const ask = model && act((signal) => split(model, question, signal));
+        const parts = ask && (await ctx.step("split", ask, ASKING));
+        return ctx.step<Plan>(
           "plan",
-          act(() => plan(question, libraryOf(folder))),
-        ),
+          act(() => plan(question, libraryOf(folder), parts)),
+        );
+      },
     }),
     reader: defineAgent({
       name: "reader",
       description: "searches, and picks out the sentences that answer one question",
-      input: z.object({ folder: Folder, task: Task }),
+      input: z.object({ folder: Folder, task: Task, model: ModelName }),
       output: Section,
-      run: async (ctx, { folder, task }) => {
+      run: async (ctx, { folder, task, model: name }) => {
+        const model = modelOf(name);
         const library = libraryOf(folder);
         const passages = await ctx.step(
           "search",
@@ -111,21 +139,33 @@ export function researchAgents(surroundings: Surroundings) {
         );
         const findings = await ctx.step(
           "pick",
-          act(() => findingsIn(passages, task.weights, library)),
+          act(() => findingsIn(passages, task.weights, library, model && CANDIDATES)),
         );
-        return { title: task.title, findings };
+        if (!model) return { title: task.title, findings };
+        const ask = act((signal) => choose(model, task.title, findings, signal));
+        return { title: task.title, findings: await ctx.step("choose", ask, ASKING) };
       },
     }),
     writer: defineAgent({
       name: "writer",
       description: "makes one answer of what the readers found",
-      input: z.object({ question: z.string(), read: z.array(Section), unknown: z.array(z.string()) }),
+      input: z.object({
+        question: z.string(),
+        read: z.array(Section),
+        unknown: z.array(z.string()),
+        model: ModelName,
+      }),
       output: Draft,
-      run: (ctx, { question, read, unknown }) =>
-        ctx.step(
+      run: async (ctx, { question, read, unknown, model: name }) => {
+        const model = modelOf(name);
+        const draft = await ctx.step(
           "draft",
           act(async () => draftOf(question, read, unknown)),
-        ),
+        );
+        if (!model) return draft;
+        const ask = act((signal) => compose(model, draft, signal));
+        return { ...draft, said: await ctx.step("compose", ask, ASKING) };
+      },
     }),
     reviewer: reviewer(act),
   };
@@ -218,7 +258,9 @@ function reviewer(act: Act) {
         { name: "files", concurrency: 4 },
       );
       const removed = wrong.flat();
-      return { draft: without(draft, removed), checked: cited.size, removed };
+      const kept = without(draft, removed);
+      const unfounded = (draft.said?.length ?? 0) - (kept.said?.length ?? 0);
+      return { draft: kept, checked: cited.size, removed, unfounded };
     },
   });
 }
@@ -231,6 +273,14 @@ async function checkFile(folder: string, findings: readonly Finding[]): Promise<
     if (why !== undefined) removed.push({ file, from, quote, why });
   }
   return removed;
+}
+
+/** @throws `NonRetryable` if the run was started with another, or this process has none */
+function requireModel(name: string | undefined, model: Model | undefined): Model | undefined {
+  if (name === undefined || name === model?.name) return name === undefined ? undefined : model;
+  throw new NonRetryable(
+    `the run was started with the model ${name}, and SENTIENT_MODEL is ${model?.name ?? "not set"} here; set it to that, or ask anew`,
+  );
 }
 
 export function allAgents(agents: ResearchAgents): Definition[] {

@@ -7,8 +7,16 @@ export interface Section {
   findings: Finding[];
 }
 
+/** A sentence in a model's words, and the quotes it stands on, by their keys. */
+export interface Said {
+  text: string;
+  cites: string[];
+}
+
 export interface Draft {
   question: string;
+  /** What a model has made of the quotes, if there is one. */
+  said?: Said[];
   sections: Section[];
   unknown: string[];
 }
@@ -52,27 +60,37 @@ export function keyOf({ file, from, quote }: Finding): string {
 
 /** Of a report, beside what it says. */
 export interface Imprint {
+  /** Which model took part. */
+  model?: string | undefined;
   files: number;
   passages: number;
   /** Citations that were looked up, and those among them that were not there. */
   checked: number;
   removed: readonly { file: string; from: number; quote: string; why: string }[];
+  /** Sentences of the model that named no true quote. */
+  unfounded: number;
   /** A file, as the report is to name it, and how to get there from where it will lie. */
   link: (file: string) => { name: string; href: string };
 }
 
-export function markdownOf({ question, sections, unknown }: Draft, imprint: Imprint): string {
+export function markdownOf({ question, said = [], sections, unknown }: Draft, imprint: Imprint): string {
   const sources: Finding[] = [];
   const numberOf = (finding: Finding) => {
     const at = sources.findIndex((other) => keyOf(other) === keyOf(finding));
     return at >= 0 ? at + 1 : sources.push(finding);
   };
+  const quotes = new Map(sections.flatMap(({ findings }) => findings.map((each) => [keyOf(each), each])));
+  const answer = said.map(({ text, cites }) => {
+    const numbers = cites.map((key) => `[${numberOf(quotes.get(key)!)}]`);
+    return `${text} ${numbers.join("")}`;
+  });
   const body = sections.map(({ title, findings }) =>
     [`## ${title}`, "", ...findings.map((each) => `- ${shown(each.quote)} [${numberOf(each)}]`)].join("\n"),
   );
   return [
     `# ${question}`,
-    `*Every sentence is quoted from one of ${imprint.files} files (${imprint.passages} passages), with the line where it stands. No language model took part.*`,
+    introduction(imprint),
+    ...(answer.length > 0 ? [`## Answer\n\n${answer.join(" ")}`] : []),
     ...(body.length > 0 ? body : ["These files say nothing about that."]),
     ...(unknown.length > 0 ? [`## Not found\n\nNo file has the words ${unknown.join(", ")}.`] : []),
     ...(sources.length > 0 ? [sourcesText(sources, imprint)] : []),
@@ -80,6 +98,13 @@ export function markdownOf({ question, sections, unknown }: Draft, imprint: Impr
   ]
     .join("\n\n")
     .concat("\n");
+}
+
+function introduction({ files, passages, model }: Imprint): string {
+  const from = `quoted from one of ${files} files (${passages} passages), with the line where it stands`;
+  return model === undefined
+    ? `*Every sentence is ${from}. No language model took part.*`
+    : `*The answer is in the words of the model ${model}; what it stands on is ${from}.*`;
 }
 
 function sourcesText(sources: readonly Finding[], { link }: Imprint): string {
@@ -91,8 +116,10 @@ function sourcesText(sources: readonly Finding[], { link }: Imprint): string {
   return ["## Sources", "", ...lines].join("\n");
 }
 
-function checkText({ checked, removed }: Imprint): string {
-  const verdict = `${checked} citations were looked up in their files: ${checked - removed.length} stand there word for word`;
+function checkText({ checked, removed, unfounded }: Imprint): string {
+  const left =
+    unfounded > 0 ? `${unfounded} sentences of the model named no such citation and were taken out; ` : "";
+  const verdict = `${left}${checked} citations were looked up in their files: ${checked - removed.length} stand there word for word`;
   if (removed.length === 0) return `## Review\n\n${verdict}.`;
   const lines = removed.map(({ file, from, why }) => `- ${file}:${from}: ${why}`);
   return `## Review\n\n${verdict}, ${removed.length} did not and were taken out:\n\n${lines.join("\n")}`;

@@ -24,15 +24,18 @@ const MOST_TOPICS = 4;
 /** What belongs to the question counts less than the question. */
 const TOPIC_WEIGHT = 0.5;
 
-export async function plan(question: string, library: Library): Promise<Plan> {
+/** @param split the smaller questions in it; if left out they are found in its words, and in what the files say beside them */
+export async function plan(question: string, library: Library, split?: readonly string[]): Promise<Plan> {
   const terms = termsOf(question);
   const passages = await library.size();
   const frequencies = await library.frequencies(terms);
   const known = terms.filter((_, at) => frequencies[at]! > 0);
   const weights = await weigh(terms, frequencies, passages, library);
   const whole = { title: question, words: known.join(" "), weights };
-  const parts = clausesOf(question).map((title) => partOf(title, known));
-  const topics = await topicsOf(whole, library);
+  const parts = split
+    ? split.map((title) => ({ title, words: termsOf(title).join(" "), factor: 1 }))
+    : clausesOf(question).map((title) => partOf(title, known));
+  const topics = split ? [] : await topicsOf(whole, library);
   return {
     tasks: [
       whole,

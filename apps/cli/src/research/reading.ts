@@ -33,6 +33,7 @@ export async function findingsIn(
   passages: readonly Found[],
   weights: Weights,
   library: Library,
+  most = MOST_FINDINGS,
 ): Promise<Finding[]> {
   const best = Math.max(1e-9, ...passages.map(({ score }) => score));
   const sentences = passages.flatMap((passage) =>
@@ -55,7 +56,7 @@ export async function findingsIn(
       Math.min(1, LONG / sentence.text.length),
   }));
   const kept = distinct(findings);
-  return kept.filter(({ score }) => score >= WORTH * kept[0]!.score).slice(0, MOST_FINDINGS);
+  return kept.filter(({ score }) => score >= WORTH * kept[0]!.score).slice(0, most);
 }
 
 /** How much some words say of a question, each once. */

@@ -24,11 +24,16 @@ export async function whyWrong(
   return wordsOf(lines.slice(from - 1, to)).includes(quote) ? undefined : "these lines say something else";
 }
 
-/** A draft without the sentences whose citation is wrong. */
+/** A draft without the sentences whose citation is wrong, and without those that then stand on nothing. */
 export function without(draft: Draft, removed: readonly Removed[]): Draft {
   const wrong = new Set(removed.map(({ file, from, quote }) => `${file}:${from}:${quote}`));
   const sections = draft.sections
     .map(({ title, findings }) => ({ title, findings: findings.filter((each) => !wrong.has(keyOf(each))) }))
     .filter(({ findings }) => findings.length > 0);
-  return { ...draft, sections };
+  if (!draft.said) return { ...draft, sections };
+  const left = new Set(sections.flatMap(({ findings }) => findings.map(keyOf)));
+  const said = draft.said
+    .map(({ text, cites }) => ({ text, cites: cites.filter((key) => left.has(key)) }))
+    .filter(({ text, cites }) => text !== "" && cites.length > 0);
+  return { ...draft, said, sections };
 }

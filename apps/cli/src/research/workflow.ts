@@ -4,7 +4,14 @@ import { mkdir, rename, writeFile } from "node:fs/promises";
 import { dirname, relative, resolve, sep } from "node:path";
 import { defineWorkflow } from "@sentient/agent-core";
 import { z } from "zod";
-import { actOn, Indexed, researchAgents, type ResearchAgents, type Surroundings } from "./agents.ts";
+import {
+  actOn,
+  Indexed,
+  ModelName,
+  researchAgents,
+  type ResearchAgents,
+  type Surroundings,
+} from "./agents.ts";
 import { markdownOf, type Draft } from "./answer.ts";
 import type { Removed } from "./review.ts";
 
@@ -19,6 +26,7 @@ const ResearchInput = z.object({
   code: z.enum(["whole", "headers"]).default("whole"),
   /** Where the report goes. */
   report: z.string().min(1),
+  model: ModelName,
 });
 
 export const ResearchOutput = z.object({
@@ -27,6 +35,7 @@ export const ResearchOutput = z.object({
   findings: z.int(),
   citations: z.int(),
   removed: z.int(),
+  model: ModelName,
   /** Missing if the person said no. */
   report: z.string().optional(),
 });
@@ -43,22 +52,23 @@ function researchWith(agents: ResearchAgents, surroundings: Surroundings) {
     description: "answers a question from the files of a folder, with citations that were checked",
     input: ResearchInput,
     output: ResearchOutput,
-    run: async (ctx, { folder, question, code, report }) => {
+    run: async (ctx, { folder, question, code, report, model }) => {
+      const thinking = model === undefined ? {} : { model };
       const indexed = await ctx.call(agents.indexer, { folder, code });
-      const { tasks, unknown } = await ctx.call(agents.planner, { folder, question });
+      const { tasks, unknown } = await ctx.call(agents.planner, { folder, question, ...thinking });
       let answered = 0;
       ctx.progress(answered, tasks.length, "readers");
       const read = await ctx.map(
         tasks,
         async (branch, task) => {
-          const section = await branch.call(agents.reader, { folder, task });
+          const section = await branch.call(agents.reader, { folder, task, ...thinking });
           ctx.progress(++answered, tasks.length, "readers");
           return section;
         },
         { name: "tasks", concurrency: 4 },
       );
       await ctx.checkpoint("read");
-      const draft = await ctx.call(agents.writer, { question, read, unknown });
+      const draft = await ctx.call(agents.writer, { question, read, unknown, ...thinking });
       const reviewed = await ctx.call(agents.reviewer, { folder, draft });
       const answer = await ctx.ask(QUESTION, {
         text: `Write the report to ${report}?`,
@@ -67,7 +77,7 @@ function researchWith(agents: ResearchAgents, surroundings: Surroundings) {
       if (answer.value)
         await ctx.step(
           "write",
-          act(() => publish(report, { folder, indexed, ...reviewed })),
+          act(() => publish(report, { folder, indexed, model, ...reviewed })),
         );
       return {
         indexed,
@@ -75,6 +85,7 @@ function researchWith(agents: ResearchAgents, surroundings: Surroundings) {
         findings: read.reduce((sum, { findings }) => sum + findings.length, 0),
         citations: reviewed.checked,
         removed: reviewed.removed.length,
+        ...thinking,
         ...(answer.value ? { report } : {}),
       };
     },
@@ -87,20 +98,19 @@ interface Published {
   draft: Draft;
   checked: number;
   removed: Removed[];
+  unfounded: number;
+  model: string | undefined;
 }
 
 /** The file is there whole or not at all, and the same if it is written again. */
-async function publish(
-  report: string,
-  { folder, indexed, draft, checked, removed }: Published,
-): Promise<number> {
+async function publish(report: string, { folder, indexed, draft, ...checks }: Published): Promise<number> {
   const here = dirname(resolve(report));
   const link = (file: string) => ({
     name: file,
     href: encodeURI(relative(here, resolve(folder, file)).split(sep).join("/")),
   });
   const { files, passages } = indexed;
-  const text = markdownOf(draft, { files, passages, checked, removed, link });
+  const text = markdownOf(draft, { files, passages, link, ...checks });
   await mkdir(here, { recursive: true });
   const unfinished = `${report}.${process.pid}.tmp`;
   await writeFile(unfinished, text);

@@ -90,6 +90,7 @@ test("a citation that is wrong is taken out, and the report says so", async () =
     passages: 1,
     checked: 2,
     removed,
+    unfounded: 0,
     link: (file: string) => ({ name: file, href: file }),
   };
   const report = markdownOf(without(draft, removed), imprint);
