@@ -185,6 +185,10 @@ export const EXPLAINED: Readonly<Record<Code, Explained>> = {
     "a consumer stands still, and holds what would be removed",
     "Start it, or remove it.",
   ],
+  "event_bus.restored": [
+    "the database was restored from a backup since this process began",
+    "Start it again: what it knew is of the time before.",
+  ],
   "event_bus.closed": ["the bus was closed, or the call is over", "Make another."],
 
   "schema.bad_table": ["a table cannot be defined like this", MEND],
@@ -251,4 +255,16 @@ export const EXPLAINED: Readonly<Record<Code, Explained>> = {
   ],
   "state.damaged": ["what is stored of a state is not what was written", RESTORE],
   "state.bad_export": ["the text is no export, or not whole", "Export it again."],
+  "state.bad_backup": [
+    "the file is no backup, or not whole, or of a newer release",
+    "Take another one; nothing was changed.",
+  ],
+  "state.not_empty": [
+    "a backup is restored into an empty database only",
+    "Name another folder or database; nothing was changed.",
+  ],
+  "state.half_restored": [
+    "a backup was restored in part only",
+    "Remove that database, and restore into an empty one.",
+  ],
 };

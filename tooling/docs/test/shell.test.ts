@@ -38,9 +38,22 @@ const CHECKS: Readonly<Record<string, Check>> = {
   docker: problemOfDocker,
   git: ([what]) => oneOf(what, ["clone", "pull", "diff"]),
   ...Object.fromEntries(
-    ["cat", "cd", "cp", "gzip", "jq", "kill", "mkdir", "openssl", "rm", "sed", "sleep", "source", "tar"].map(
-      (name) => [name, anything],
-    ),
+    [
+      "cat",
+      "cd",
+      "cp",
+      "date",
+      "gzip",
+      "jq",
+      "kill",
+      "mkdir",
+      "openssl",
+      "rm",
+      "sed",
+      "sleep",
+      "source",
+      "tar",
+    ].map((name) => [name, anything]),
   ),
 };
 
