@@ -1,8 +1,10 @@
 // Whether each run has come to the end that it had to, with what it had to do on the way: by its row, its journal and its stream.
 
 import { isDeepStrictEqual } from "node:util";
+import type { Event } from "@sentient/schema";
 import type { Chunk, Run, Step } from "@sentient/state";
 import type { Sentient } from "../src/index.ts";
+import { dataOf } from "./check-log.ts";
 import type { Told } from "./drive.ts";
 import type { Finding } from "./findings.ts";
 import { answerTo, expectedOf, Input, type Kind } from "./work.ts";
@@ -38,7 +40,8 @@ async function allChunks({ state }: Sentient, run: string): Promise<Chunk[]> {
   }
 }
 
-export function* checkRuns(seen: readonly Seen[], told: Told): Generator<Finding> {
+export function* checkRuns(seen: readonly Seen[], events: readonly Event[], told: Told): Generator<Finding> {
+  const byRun = Map.groupBy(events, ({ run }) => run as string | undefined);
   const there = new Set<string>(seen.map(({ run }) => run.id));
   for (const [id, { key }] of told.started)
     if (!there.has(id)) yield { wrong: "lost", text: `the run ${key}, whose start was acknowledged` };
@@ -49,11 +52,30 @@ export function* checkRuns(seen: readonly Seen[], told: Told): Generator<Finding
     const { run } = each;
     if (!("endedAt" in run)) yield { wrong: "stuck", text: `${run.id} (${run.name}) is ${run.status}` };
     else yield* checkEnd(each, wanted);
+    yield* checkJournal(each, byRun.get(run.id) ?? []);
     yield* checkStream(each);
     yield* checkUndone(each, told.asked.get(run.id)?.has("cancel") === true);
   }
   yield* checkSlots(seen);
   yield* checkHeard(seen, told);
+}
+
+/** What the journal remembers is what the log has told of, and nothing else. */
+function* checkJournal({ run, journal }: Seen, events: readonly Event[]): Generator<Finding> {
+  const told = new Map<string, string>();
+  for (const event of events) {
+    const { key, retryAt } = dataOf(event);
+    if (/^step\.(completed|failed)$/.test(event.type) && retryAt === undefined)
+      told.set(key as string, event.type.slice(5));
+  }
+  for (const { key, status } of journal.values()) {
+    if (key.includes("/-") || (status !== "completed" && status !== "failed")) continue; // or it is no result of a step
+    if (told.get(key) !== status)
+      yield { wrong: "lost", text: `${run.id}: the event of ${key}, which has ${status}` };
+    told.delete(key);
+  }
+  for (const [key, status] of told)
+    yield { wrong: "lost", text: `${run.id}: ${key}, of which an event says that it has ${status}` };
 }
 
 function* checkEnd({ run, journal }: Seen, cancelled: ReadonlySet<string>): Generator<Finding> {

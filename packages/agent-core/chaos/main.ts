@@ -65,7 +65,7 @@ async function play(
   const { effects, torn } = house.ledger.read();
   const findings = [
     ...checkLog(events, told.heard),
-    ...checkRuns(seen, told),
+    ...checkRuns(seen, events, told),
     ...checkEffects(effects, seen, struck, lease),
   ];
   const problems = [...told.problems, ...house.crashes, ...torn.map((line) => `a torn note: ${line}`)];

@@ -62,11 +62,11 @@ test(
     const random = seeded();
     console.log(`SEED=${random.seed}`);
     const at = await house({ worker: { lease: LEASE_MS, slots: SLOTS } });
-    const workers = await Promise.all(range(WORKERS).map(() => at.worker()));
     const input = { steps: STEPS, pause: LONG ? 1_000 : 250 };
     const handles = await Promise.all(
       range(RUNS).map(() => at.sentient.start(at.jobs.count, input, { maxAttempts: 1_000 })), // some are struck again and again
     );
+    const workers = await Promise.all(range(WORKERS).map(() => at.worker()));
     const { deaths, struck } = await killSome(at, workers, random);
     await untilCompleted(at, handles);
     const events = await expectCounted(
