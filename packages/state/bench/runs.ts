@@ -12,7 +12,7 @@ const CLAIMS: Goal = { text: "≥ 2,000/s", met: ({ median }) => median >= 2_000
 const CONFLICTS: Goal = { text: "≤ 0.3 a claim", met: ({ median }) => median <= 0.3 };
 
 export async function runs(): Promise<BenchRow[]> {
-  return [await embedded(), ...(await served()), ...(await claims())];
+  return process.env.ZZ ? await claims() : [await embedded(), ...(await served()), ...(await claims())];
 }
 
 async function embedded(): Promise<BenchRow> {

@@ -2,12 +2,13 @@
 // Does not own: asking for one, which is whoever listens on the network (apps/api).
 // O1. The secret is made here, answered once, and stored nowhere: the database holds its hash.
 // O2. Whether one counts is settled by the database's time, and its secret compared in constant time.
-// O3. That one was made or revoked stands in the log.
+// O3. That one was made or revoked stands in the log, and in the audit.
 
 import { AccessScope, accessTokenTable, hashOf, type AccessToken as StoredToken } from "@sentient/schema";
 import { randomBytes, timingSafeEqual } from "node:crypto";
 import { z } from "zod";
 import * as queries from "./access-tokens-queries.ts";
+import { recordOf } from "./audit.ts";
 import type { Context } from "./changing.ts";
 import { checked, notFoundError } from "./errors.ts";
 import { By, Person } from "./options.ts";
@@ -66,9 +67,11 @@ export class AccessTokens {
     await bus.log.append({
       events: [{ type: "token.created", data: { token: id, name, scopes, by } }],
       statements: (_, placedAt) => {
-        const stored = { ...wanted, id, hash: hashOf(secret), createdAt: time.of(placedAt), createdBy: by };
+        const at = time.of(placedAt);
+        const stored = { ...wanted, id, hash: hashOf(secret), createdAt: at, createdBy: by };
         const { id: __, ...row } = accessTokenTable.serialise(stored);
-        return [queries.insertToken(id, row)];
+        const granted = { token: id, name, scopes, ...until(wanted.expiresAt) };
+        return [queries.insertToken(id, row), recordOf({ what: "token.created", by, data: granted }, at)];
       },
     });
     return { secret, token: await this.get(id) };
@@ -102,7 +105,10 @@ export class AccessTokens {
       if (token.revokedAt) return token;
       await bus.log.append({
         events: [{ type: "token.revoked", data: { token: id, by } }],
-        statements: (_, placedAt) => [queries.revokeToken(id, by, time.of(placedAt))],
+        statements: (_, placedAt) => [
+          queries.revokeToken(id, by, time.of(placedAt)),
+          recordOf({ what: "token.revoked", by, data: { token: id } }, time.of(placedAt)),
+        ],
       });
       return this.get(id);
     });
@@ -130,6 +136,9 @@ export class AccessTokens {
     return { now, row: row === undefined || row === null ? undefined : accessTokenTable.parse(row) };
   }
 }
+
+const until = (expiresAt: Date | undefined) =>
+  expiresAt === undefined ? {} : { expiresAt: expiresAt.toISOString() };
 
 function withoutHash({ hash: _, ...token }: StoredToken): AccessToken {
   return token;

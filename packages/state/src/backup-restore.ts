@@ -6,6 +6,8 @@
 import type { Database } from "@sentient/db-pool";
 import { createEventBus } from "@sentient/event-bus";
 import { runtimeMigrations } from "@sentient/schema";
+import { recordOf } from "./audit.ts";
+import type { BackupOptions } from "./backup.ts";
 import { BackupBody, BackupHeader, type BackupReport } from "./backup-format.ts";
 import { badBackupError, halfRestoredError, notEmptyError } from "./backup-errors.ts";
 import { Fence } from "./backup-fence.ts";
@@ -29,12 +31,16 @@ interface Sound extends BackupReport {
  * then; `state.half_restored` when it failed in between; what the file system throws
  * @example const { head } = await restoreBackup(db, "backup.jsonl");
  */
-export async function restoreBackup(db: Database, path: string): Promise<BackupReport> {
+export async function restoreBackup(
+  db: Database,
+  path: string,
+  { by = "somebody" }: BackupOptions = {},
+): Promise<BackupReport> {
   const { header, ...report } = await check(path);
   await requireEmpty(db);
   try {
     await bring(db, path, header, report);
-    await tell(db, report);
+    await tell(db, by, report);
   } catch (error) {
     throw halfRestoredError(error);
   }
@@ -157,9 +163,13 @@ async function requireAll(db: Database, written: Record<string, number>): Promis
 }
 
 /** The first event of the log's new era. */
-async function tell(db: Database, { at, head, sha256, rows }: BackupReport): Promise<void> {
+async function tell(db: Database, by: string, { at, head, sha256, rows }: BackupReport): Promise<void> {
   if (!("log" in rows)) return; // a database that nobody ran anything in
   await using bus = createEventBus(db);
   const message = `restored from a backup of ${at.toISOString()}, whose log ended at ${head}: what was told behind it there is lost`;
-  await bus.publish({ type: "system.alerted", data: { code: "restored", message, sha256 } });
+  const told = { what: "database.restored", by, data: { sha256, at: at.toISOString(), head } };
+  await bus.log.append({
+    events: [{ type: "system.alerted", data: { code: "restored", message, sha256 } }],
+    statements: (_, placedAt) => [recordOf(told, new Date(placedAt.getTime()))],
+  });
 }

@@ -5,6 +5,8 @@
 // Does not own: restoring (backup-restore.ts). Users and accesses of the engine are not in it, as their secrets cannot be read.
 
 import type { Database, Snapshot } from "@sentient/db-pool";
+import { createEventBus } from "@sentient/event-bus";
+import { recordOf } from "./audit.ts";
 import { BACKUP_FORMAT, type BackupBody, type BackupHeader, type BackupReport } from "./backup-format.ts";
 import * as queries from "./backup-queries.ts";
 import { Seal } from "./transfer-format.ts";
@@ -26,10 +28,30 @@ type Definitions = Pick<BackupHeader, "tables" | "definitions">;
  * @throws the `DbError` of the database, what the file system throws; nothing is left behind then
  * @example const { head, rows } = await backupToFile(db, "backup.jsonl");
  */
-export async function backupToFile(db: Database, path: string): Promise<BackupReport> {
+export async function backupToFile(
+  db: Database,
+  path: string,
+  { by = "somebody" }: BackupOptions = {},
+): Promise<BackupReport> {
+  await tell(db, by);
   const report: BackupReport = { at: new Date(0), head: 0, rows: {}, sha256: "" };
   await db.snapshot((then) => writeLines(path, linesOf(then, report)));
   return report;
+}
+
+export interface BackupOptions {
+  /** Who asks, for the audit. */
+  by?: string;
+}
+
+/** Before anything is read, so that it stands in the backup too. A database of an older release is left as it is. */
+async function tell(db: Database, by: string): Promise<void> {
+  const { tables } = await db.query(queries.readDefined());
+  if (!("audit" in tables)) return;
+  await using bus = createEventBus(db, { migrate: false });
+  await bus.log.append({
+    statements: (_, at) => [recordOf({ what: "database.exported", by }, new Date(at.getTime()))],
+  });
 }
 
 async function* linesOf(then: Snapshot, report: BackupReport): AsyncGenerator<string, void, undefined> {

@@ -5,10 +5,12 @@
 
 import { hashOf } from "@sentient/schema";
 import { z } from "zod";
+import { recordOf } from "./audit.ts";
 import { requireRun, type Context } from "./changing.ts";
 import { checked, removedError } from "./errors.ts";
 import { blobLines } from "./export-blobs.ts";
 import { DetailWriter, type Exported } from "./export-details.ts";
+import { By } from "./options.ts";
 import { inPages } from "./row-pages.ts";
 import { requireThere } from "./reserved.ts";
 import { Redaction, redactText } from "./redaction.ts";
@@ -17,13 +19,19 @@ import * as queries from "./transfer-queries.ts";
 import { DETAIL_KINDS, FORMAT, plain, Seal, type Body, type Header } from "./transfer-format.ts";
 import type { Store } from "./store.ts";
 
-const Options = z.strictObject({ tree: z.boolean().default(true), redact: z.boolean().default(true) });
+const Options = z.strictObject({
+  tree: z.boolean().default(true),
+  redact: z.boolean().default(true),
+  by: By,
+});
 
 export interface ExportOptions {
   /** All of the tree that the run is in, and not the run alone; true if left out. */
   tree?: boolean;
   /** Whether what runs call secret is left out; true if left out. */
   redact?: boolean;
+  /** Who asks, for the audit. */
+  by?: string;
 }
 
 const SNAPSHOT_MS = 120_000;
@@ -32,11 +40,12 @@ const SNAPSHOT_MS = 120_000;
 export async function* exportRun(
   id: string,
   options: ExportOptions,
-  context: Pick<Context, "db">,
+  { db, bus, time }: Context,
 ): AsyncGenerator<string, void, undefined> {
-  const { tree, redact } = checked(Options, options, "an export");
-  const { db } = context;
+  const { tree, redact, by } = checked(Options, options, "an export");
   const { runs, head, now } = await snapshotOf(id, tree, db);
+  const told = { what: "run.exported", by, data: { run: id, runs: runs.length, redacted: redact } };
+  await bus.log.append({ statements: (_, placedAt) => [recordOf(told, time.of(placedAt))] });
   const redaction = new Redaction(redact ? runs.map(({ run }) => run) : []);
   const seal = new Seal();
   const header: Header = {

@@ -60,6 +60,7 @@ export type { Worker, WorkerBeat, Workers } from "./workers.ts";
 
 // who is let in
 export type { AccessToken, AccessTokenOptions, AccessTokens } from "./access-tokens.ts";
+export type { Audit, AuditEntry, AuditListOptions, AuditPage, AuditRecord, AuditVerified } from "./audit.ts";
 
 // when it goes wrong
 export { StateError } from "./errors.ts";

@@ -5,6 +5,7 @@
 // H3. An answer fits the JSON Schema of its question.
 
 import {
+  hashOf,
   questionTable,
   requireWithin,
   RunId,
@@ -14,6 +15,7 @@ import {
 } from "@sentient/schema";
 import { z } from "zod";
 import { readAnswerSchema } from "./answer-schema.ts";
+import { recordOf } from "./audit.ts";
 import { changeRun, requireRun, type Context } from "./changing.ts";
 import { busyError, thrownBy } from "./commit.ts";
 import { checked, checkedRun, issuesOf, notFoundError, StateError } from "./errors.ts";
@@ -140,6 +142,7 @@ async function attempt({ run: id, key, value, by }: Answer, context: Context): P
       if (isSameAnswer(question, value, by)) return undefined; // H2.
       if (question.status !== "open" || late) throw notOpenError(question);
       const answer = requireValid(question, value);
+      const text = textOf(answer, "the answer");
       return {
         events: [
           { event: { type: "question.answered" }, told: { data: { key, by }, source: by } },
@@ -147,7 +150,10 @@ async function attempt({ run: id, key, value, by }: Answer, context: Context): P
         ],
         statements: (_, at) => {
           answered = { ...question, status: "answered", answer, answeredBy: by, answeredAt: at };
-          return [answerQuestion(id, key, questionTable.serialise(storedOf(answered)), context.time.now)];
+          return [
+            answerQuestion(id, key, questionTable.serialise(storedOf(answered)), context.time.now),
+            recordOf({ what: "question.answered", by, data: { run: id, key, hash: hashOf(text) } }, at),
+          ];
         },
       };
     },

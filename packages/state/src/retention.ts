@@ -7,6 +7,7 @@
 import type { Trimmed } from "@sentient/event-bus";
 import { setImmediate } from "node:timers/promises";
 import { z } from "zod";
+import { recordOf } from "./audit.ts";
 import type { Context } from "./changing.ts";
 import { isStale } from "./commit.ts";
 import { checked } from "./errors.ts";
@@ -77,12 +78,22 @@ export async function retain(
   const emptied = await emptyAll(shorter(details, runs), most, context);
   const removed = runs === false ? NONE : await removeAll(runs, most, context);
   const trimmed = events === false ? undefined : await context.bus.trim({ olderThan: events });
-  return {
+  const retained = {
     details: emptied.runs,
     runs: removed.runs,
     events: trimmed,
     more: emptied.more || removed.more,
   };
+  await tell(retained, context);
+  return retained;
+}
+
+/** One record for a pass: which runs they were is told in the log, for as long as that is kept. */
+async function tell({ details, runs, events }: Retained, { bus, time }: Context): Promise<void> {
+  const counts = { details: details.length, runs: runs.length, events: events?.trimmed ?? 0 };
+  if (counts.details + counts.runs + counts.events === 0) return;
+  const told = { what: "data.removed", by: "retention", data: { ...counts, floor: events?.floor ?? 0 } };
+  await bus.log.append({ statements: (_, placedAt) => [recordOf(told, time.of(placedAt))] });
 }
 
 interface Part {

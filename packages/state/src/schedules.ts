@@ -10,6 +10,7 @@ import {
   type Schedule,
 } from "@sentient/schema";
 import { z } from "zod";
+import { recordOf } from "./audit.ts";
 import type { Context } from "./changing.ts";
 import { checked, notFoundError, revisionMismatchError, StateError } from "./errors.ts";
 import { draftOf } from "./firing.ts";
@@ -171,7 +172,10 @@ export class Schedules {
       if (!before) return false;
       await this.#context.bus.log.append({
         events: [eventOf(id, "removed")],
-        statements: [queries.removeSchedule(id, before.revision)],
+        statements: (_, placedAt) => [
+          queries.removeSchedule(id, before.revision),
+          recordOf({ what: "schedule.removed", data: { name: id } }, this.#context.time.of(placedAt)),
+        ],
       });
       return true;
     });

@@ -4,6 +4,7 @@ import type { Asked, Event, Json } from "@sentient/schema";
 import { z } from "zod";
 import { AccessTokens } from "./access-tokens.ts";
 import { Agents } from "./agents.ts";
+import { Audit } from "./audit.ts";
 import type { Change } from "./change.ts";
 import { requireRun, type Context } from "./changing.ts";
 import { Checkpoints } from "./checkpoints.ts";
@@ -94,6 +95,8 @@ export class State {
   readonly workflows: Workflows;
   /** Who is let in over the network. */
   readonly accessTokens: AccessTokens;
+  /** Who was let do what. */
+  readonly audit: Audit;
   readonly #context: Context;
   readonly #tools: Tools;
   readonly #depth: Depth;
@@ -113,6 +116,7 @@ export class State {
     this.questions = new Questions(context);
     this.workflows = new Workflows(context, (options) => this.start(options));
     this.accessTokens = new AccessTokens(context);
+    this.audit = new Audit(context);
     this.#depth = new Depth(context.db);
     this.#fleet = new Fleet(context);
     this.#tools = { ...context, documentOf: (lease) => this.#documentOf(lease) };
