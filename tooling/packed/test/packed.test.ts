@@ -79,6 +79,22 @@ test(
 );
 
 test(
+  "what getting started says of a project happens, beside sentient dev",
+  { timeout: 240_000 },
+  async () => {
+    await using dev = stranger.start("sentient", ["dev", "--port", "0", "--no-watch"], project);
+    await dev.hears(/http:\/\/127/);
+    const page = await readFile(join(ROOT, "docs/getting-started.md"), "utf8");
+    const block = /^```sh\n(npx sentient run hello[^]*?)^```$/m.exec(page)![1]!;
+    const said = await stranger.shell(block.replaceAll("npx ", ""), project); // it is not on the registry yet
+    expect(said).toContain("Hello, Ada!");
+    expect(said).toMatch(/main\/begin#1.*Greet 2 guests\?/);
+    expect(said).toMatch(/has its answer to main\/begin#1/);
+    expect(await dev.stop(), dev.said).toBe(0);
+  },
+);
+
+test(
   "sentient answers a question from a folder, and each sentence has its place",
   { timeout: 240_000 },
   async () => {

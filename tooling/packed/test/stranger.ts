@@ -92,6 +92,14 @@ export class Stranger implements AsyncDisposable {
     return stdout;
   }
 
+  /** A script, with its commands on the path. */
+  async shell(script: string, cwd: string): Promise<string> {
+    const path = `${this.#bin(".")}:${process.env.PATH}`;
+    const env = { ...environment(), PATH: path };
+    const { stdout } = await exec("bash", ["-euo", "pipefail", "-c", script], { cwd, timeout: 200_000, env });
+    return stdout;
+  }
+
   /** One that stays until it is asked to end. */
   start(name: string, args: readonly string[], cwd: string, env: Record<string, string> = {}): Server {
     return new Server(spawn(this.#bin(name), args, { cwd, env: { ...environment(), ...env } }));
