@@ -4,16 +4,17 @@ import { OpenAPIHono } from "@hono/zod-openapi";
 import type { Sentient } from "@sentient/agent-core";
 import { systemClock } from "@sentient/db-pool";
 import type { Context } from "hono";
-import { matchedRoutes } from "hono/route";
 import { randomUUID } from "node:crypto";
 import { Doorkeeper } from "./access.ts";
 import { describe, documentOf } from "./document.ts";
-import { guard } from "./guard.ts";
+import { guard, routeOf } from "./guard.ts";
+import { Refusals } from "./refusals.ts";
 import { Metrics } from "./metrics.ts";
 import { checkOptions, type AppOptions, type RequestLogger } from "./options.ts";
 import { problemOf, problemResponse } from "./problems.ts";
 import { pageOf } from "./reference.ts";
 import { Routes, type Env, type Listed } from "./route.ts";
+import { auditRoutes } from "./routes/audit.ts";
 import { checkpointRoutes, eventRoutes, questionRoutes } from "./routes/events.ts";
 import { agentRoutes, consumerRoutes, limitRoutes, scheduleRoutes } from "./routes/fleet.ts";
 import { healthRoutes } from "./routes/health.ts";
@@ -67,7 +68,11 @@ export function createApp(sentient: Sentient, options: AppOptions = {}): App {
     await next();
     tell(c, performance.now() - began, metrics, checked.logger);
   });
-  hono.use("*", guard({ options: checked, routes, doorkeeper }));
+  const refusals = new Refusals(sentient.state.audit, checked.logger);
+  hono.use(
+    "*",
+    guard({ options: checked, routes, doorkeeper, refused: (refused) => refusals.tell(refused) }),
+  );
   hono.onError((error, c) => answerProblem(c, error, checked.logger));
   describe(hono);
   for (const add of [runRoutes, runDetailRoutes, runStateRoutes, steeringRoutes, pastRoutes])
@@ -84,6 +89,7 @@ export function createApp(sentient: Sentient, options: AppOptions = {}): App {
   limitRoutes(routes, sentient);
   upkeepRoutes(routes, sentient);
   tokenRoutes(routes, sentient, doorkeeper);
+  auditRoutes(routes, sentient);
   healthRoutes(routes, {
     sentient,
     metrics,
@@ -102,6 +108,7 @@ export function createApp(sentient: Sentient, options: AppOptions = {}): App {
     },
     close: async () => {
       streams.close();
+      await refusals.told();
       await metrics.close();
     },
   };
@@ -116,7 +123,7 @@ function answerProblem(c: Context<Env>, error: unknown, logger: RequestLogger | 
 }
 
 function tell(c: Context<Env>, took: number, metrics: Metrics, logger: RequestLogger | undefined): void {
-  const route = matchedRoutes(c).findLast(({ path }) => path !== "*" && path !== "/*")?.path ?? "none";
+  const route = routeOf(c);
   const { status } = c.res;
   metrics.count(c.req.method, route, status, took);
   logger?.info(

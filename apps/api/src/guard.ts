@@ -18,16 +18,29 @@ const SECURITY = {
   "referrer-policy": "no-referrer",
 };
 
+/** Somebody who was not let in, or not let do something. */
+export interface Refused {
+  code: string;
+  /** Of their token, or where they ask from. */
+  who: string;
+  method: string;
+  /** The path that they asked for, without what stands for a run or a name. */
+  route: string;
+}
+
 interface Guarding {
   options: CheckedOptions;
   routes: Routes;
   doorkeeper: Doorkeeper;
+  /** Hears of those; of each, some a minute. */
+  refused: (refused: Refused) => void;
 }
 
-export function guard({ options, routes, doorkeeper }: Guarding): MiddlewareHandler<Env> {
+export function guard({ options, routes, doorkeeper, refused }: Guarding): MiddlewareHandler<Env> {
   const { allowedHosts, allowedOrigins, auth, limits } = options;
   const requests = new RateLimiterMemory({ points: limits.requestsPerSecond, duration: 1 });
   const failures = new RateLimiterMemory({ points: limits.failuresPerMinute, duration: 60 });
+  const told = new RateLimiterMemory({ points: limits.failuresPerMinute, duration: 60 });
   return async (c, next) => {
     for (const [name, value] of Object.entries(SECURITY)) c.header(name, value);
     const { path } = c.req;
@@ -41,13 +54,31 @@ export function guard({ options, routes, doorkeeper }: Guarding): MiddlewareHand
     const policy = policyOf(c, routes);
     if (policy === undefined) throw missing(c, routes); // A1
     const address = addressOf(c, options);
-    const ask = () => principalOf(c, { address, doorkeeper, failures });
+    const refuse = (thrown: unknown, who: string) => {
+      if (!(thrown instanceof ApiError)) return;
+      const said = { code: thrown.code, who, method: c.req.method, route: routeOf(c) };
+      told.consume(who).then(
+        () => refused(said),
+        () => {}, // of whom there is enough
+      );
+    };
+    const ask = () => principalOf(c, { address, doorkeeper, failures, refuse });
     const who = auth && policy !== "public" ? await ask() : nobody(address, auth);
     if (policy !== "public") await take(requests, who.id, "requests");
-    requireAllowed(who, policy);
+    try {
+      requireAllowed(who, policy);
+    } catch (error) {
+      refuse(error, who.id);
+      throw error;
+    }
     c.set("who", who);
     return next();
   };
+}
+
+/** The path as it is in the document, and nothing that somebody has written into it. */
+export function routeOf(c: Context<Env>): string {
+  return matchedRoutes(c).findLast(({ path }) => path !== "*" && path !== "/*")?.path ?? "none";
 }
 
 function policyOf(c: Context<Env>, routes: Routes): Policy | undefined {
@@ -77,9 +108,16 @@ function nobody(address: string, auth: boolean): Principal {
   return { name: "somebody", id: address, scopes: auth ? [] : ["admin"] };
 }
 
+interface Asking {
+  address: string;
+  doorkeeper: Doorkeeper;
+  failures: RateLimiterMemory;
+  refuse: (thrown: unknown, who: string) => void;
+}
+
 async function principalOf(
   c: Context<Env>,
-  { address, doorkeeper, failures }: { address: string; doorkeeper: Doorkeeper; failures: RateLimiterMemory },
+  { address, doorkeeper, failures, refuse }: Asking,
 ): Promise<Principal> {
   const authorization = c.req.header("authorization");
   if (!doorkeeper.knows(authorization)) {
@@ -91,6 +129,7 @@ async function principalOf(
   } catch (error) {
     if (error instanceof ApiError) {
       await take(failures, address, "requests without a valid token");
+      refuse(error, address);
       c.header("www-authenticate", "Bearer");
     }
     throw error;

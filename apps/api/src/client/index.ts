@@ -66,6 +66,7 @@ export function createClient(options: ClientOptions) {
     consumers: consumersOf(http),
     ...fleetOf(http),
     tokens: tokensOf(http),
+    audit: auditOf(http),
     /** Whether the server is ready to be asked. */
     ready: () => http.json<{ status: "ready"; auth: "on" | "off" }>("GET", "/readyz"),
   };
@@ -274,6 +275,17 @@ function fleetOf(http: Http) {
         http.json<wire.Limit>("PUT", path`/v1/limits/${key}`, { body }),
       remove: (key: string) => http.json<{ removed: boolean }>("DELETE", path`/v1/limits/${key}`),
     },
+  };
+}
+
+function auditOf(http: Http) {
+  return {
+    /** The latest first. */
+    list: (query: { what?: string; by?: string; before?: number; limit?: number } = {}) =>
+      http.json<{ records: wire.AuditRecord[]; next?: number }>("GET", "/v1/audit", { query }),
+    /** Whether all records are as they were made. */
+    verify: (noted: { n?: number; hash?: string } = {}) =>
+      http.json<wire.AuditVerified>("GET", "/v1/audit/verify", { query: noted }),
   };
 }
 

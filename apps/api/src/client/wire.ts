@@ -12,6 +12,8 @@ import type {
   AccessToken,
   Agent as KnownAgent,
   AgentState as Memory,
+  AuditRecord as Recorded,
+  AuditVerified as Audited,
   Checkpoint as NamedPoint,
   Chunk as Piece,
   Diff as Differences,
@@ -62,6 +64,8 @@ export type Question = Wire<Asked>;
 export type ListedQuestion = Wire<QuestionRow>;
 export type Agent = Wire<KnownAgent>;
 export type AgentState = Wire<Memory>;
+export type AuditRecord = Wire<Recorded>;
+export type AuditVerified = Wire<Audited>;
 export type Diff = Wire<Differences>;
 export type Imported = Wire<Brought>;
 export type Storage = Wire<StorageUse>;

@@ -21,7 +21,8 @@ export function transferRoutes(routes: Routes, { state }: Sentient, mostBytes: n
       query: z.strictObject({ tree: Flag.optional() }),
       answer: { type: "application/x-ndjson", about: "It is whole once its last line is the seal." },
     },
-    ({ params, query, c }) => linesOf(state.export(params.run, defined(query)), c.req.method === "HEAD"),
+    ({ params, query, who, c }) =>
+      linesOf(state.export(params.run, { ...defined(query), by: who.name }), c.req.method === "HEAD"),
   );
 
   routes.add(

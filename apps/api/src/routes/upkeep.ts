@@ -57,7 +57,13 @@ export function upkeepRoutes(routes: Routes, { events, state }: Sentient): void 
         ),
       answer: { schema: "Trimmed" },
     },
-    ({ body }) => events.trim(defined(body)),
+    async ({ body, who }) => {
+      const trimmed = await events.trim(defined(body));
+      const { floor, trimmed: count } = trimmed;
+      if (count > 0)
+        await state.audit.record({ what: "events.trimmed", by: who.name, data: { floor, events: count } });
+      return trimmed;
+    },
   );
 
   routes.add(
@@ -90,10 +96,11 @@ export function upkeepRoutes(routes: Routes, { events, state }: Sentient): void 
       params: OfName,
       answer: { schema: "Removed" },
     },
-    async ({ params: { name } }) => {
-      const isThere = (await events.consumers.list()).includes(name);
+    async ({ params: { name }, who }) => {
+      const removed = (await events.consumers.list()).includes(name);
       await events.consumers.remove(name);
-      return { removed: isThere };
+      if (removed) await state.audit.record({ what: "consumer.removed", by: who.name, data: { name } });
+      return { removed };
     },
   );
 }
