@@ -1,6 +1,7 @@
 // A call. Owns: what a call is from its statement to its answer.
 // D1. Values are encoded, and refused if they must be, before a connection is asked for.
-// D2. A conflict is tried again with jitter; so is a read whose answer was lost. A write whose answer was lost never is.
+// D2. A conflict is tried again with jitter; so is a read whose answer was lost. A write whose answer was lost never is, unless
+//     its caller says that it may be.
 // D3. Every error says whether the call may have taken effect, and which statement truly failed.
 
 import { performance } from "node:perf_hooks";
@@ -26,6 +27,11 @@ export interface CallOptions {
    * follows from something that was read before: it has to be read again then.
    */
   retryConflicts?: boolean;
+  /**
+   * Whether the same call is made again when its connection is lost before it was answered, as a read is; false if left out.
+   * Say true of a write only if done twice, the second time maybe much later, it is as done once.
+   */
+  repeatable?: boolean;
 }
 
 /** What each statement of a list answers. */
@@ -132,10 +138,14 @@ export class Queryable {
     }
   }
 
-  #mayRepeat({ code }: DbError, readOnly: boolean, { retryConflicts = true }: CallOptions = {}): boolean {
+  #mayRepeat(
+    { code }: DbError,
+    readOnly: boolean,
+    { retryConflicts = true, repeatable = readOnly }: CallOptions = {},
+  ): boolean {
     if (code === "db.conflict") return retryConflicts;
     return (
-      this.#source.heals && (code === "db.session_expired" || (readOnly && code === "db.connection_lost"))
+      this.#source.heals && (code === "db.session_expired" || (repeatable && code === "db.connection_lost"))
     );
   }
 

@@ -565,6 +565,20 @@ describe("a reply that is lost", () => {
     expect(attempts).toEqual([1, 1]);
   });
 
+  test("of a write that may be repeated is asked for again over another connection", async () => {
+    const line = await lineToServer();
+    const db = await clientOf(line);
+    const attempts: number[] = [];
+    db.on("query", (query) => void attempts.push(query.attempts));
+    const ending = await loseReply(
+      line.proxy,
+      () => db.query(surql`UPSERT ONLY counter:x SET n = 1`, { repeatable: true }),
+      async () => (await total(line.owner)) === 1,
+    );
+    expect(ending).toMatchObject({ value: { n: 1 } });
+    expect(attempts).toEqual([2]);
+  });
+
   test("of a write over HTTP is told as well", async () => {
     const line = await lineToServer();
     const db = await opened({ url: line.url.replace("ws:", "http:"), token: TOKEN, ...line.names });

@@ -71,7 +71,7 @@ export class Store {
 
   async #prepare(): Promise<void> {
     if (this.#migrate) await migrateRuntime(this.#db);
-    await this.#db.query(beginLog());
+    await this.#db.query(beginLog(), { repeatable: true });
     await hangBell(this.#db);
   }
 }
@@ -85,7 +85,7 @@ async function hangBell(db: Database): Promise<void> {
   const isOwner = /^(?:rocksdb|surrealkv):/.test(db.url);
   for (let other = hung.get(store); other; other = hung.get(store)) if (await other) break;
   if (!isOwner || hung.has(store)) {
-    await db.query(surql`DEFINE TABLE IF NOT EXISTS bell SCHEMALESS`);
+    await db.query(surql`DEFINE TABLE IF NOT EXISTS bell SCHEMALESS`, { repeatable: true });
     return;
   }
   const hanging = db.transaction([surql`REMOVE TABLE IF EXISTS bell`, surql`DEFINE TABLE bell SCHEMALESS`]);

@@ -93,7 +93,8 @@ export class Chunks {
       return { ...chunkTable.serialise(row as never), id: new RecordId("chunk", row.id as never) };
     });
     try {
-      await this.#context.db.query(insertChunks(rows, requireToken(id, held.token, held.first)));
+      const insert = insertChunks(rows, requireToken(id, held.token, held.first));
+      await this.#context.db.query(insert, { repeatable: true }); // U2
     } catch (error) {
       if (thrownBy(error) === THROWN.moved) throw movedError(id, after);
       throw thrownBy(error) === THROWN.stale ? held.lost() : error;

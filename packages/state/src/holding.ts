@@ -40,10 +40,10 @@ export async function renew(
   const { worker } = first.run.lease;
   if (live.some(({ run }) => run.lease.worker !== worker)) throw severalWorkersError();
   const held = live.map(({ run, token }) => ({ run: run.id, token }));
-  const found = await db.query(
-    queries.renewLeases(held, worker, ms, time.now),
-    timeout === undefined ? {} : { timeout },
-  );
+  const found = await db.query(queries.renewLeases(held, worker, ms, time.now), {
+    repeatable: true,
+    ...(timeout === undefined ? {} : { timeout }),
+  });
   const byRun = new Map(found.map((row) => [row.run, row]));
   const renewed: Renewed = { held: [], lost: [] };
   for (const lease of live) {

@@ -42,7 +42,8 @@ export class Workers {
   async beat(worker: WorkerBeat): Promise<Worker> {
     const { id, ...told } = checked(WorkerBeat, worker, "a worker");
     const { db, time } = this.#context;
-    const row = await db.query(queries.saveWorker(id, defined(told), time.now));
+    const save = queries.saveWorker(id, defined(told), time.now);
+    const row = await db.query(save, { repeatable: true });
     return { ...workerTable.parse(row), live: true };
   }
 
