@@ -71,6 +71,6 @@ test("what is no backup, or would be put where something is, is refused", async 
   const copy = `rocksdb://${join(cwd, "copy")}`;
   const cut = await inside(["restore", file, "--url", copy, "--json"]);
   expect([cut.code, jsonOf(cut)]).toMatchObject([2, { error: { code: "state.bad_backup" } }]);
-  expect((await inside(["restore", join(cwd, "gone"), "--url", copy])).code).toBe(1);
+  expect((await inside(["restore", join(cwd, "gone"), "--url", copy])).code).toBe(3);
   expect((await inside(["backup", file, "--url", `rocksdb://${join(cwd, "gone")}`])).code).toBe(3);
 });

@@ -5,22 +5,24 @@ import { Argument } from "commander";
 import { CliError } from "../cli-error.ts";
 import { defineCommand } from "../command.ts";
 import { configFrom, openConfigured } from "../open.ts";
+import { byOption } from "../options.ts";
 import { count, note } from "../print.ts";
 
-export const backupCommand = defineCommand({
+export const backupCommand = defineCommand<{ by: string }>({
   name: "backup",
   summary: "write all that is in a database to one file",
   description:
     "Writes all that is in a database, tables of your own too, to one file as of one moment, while others go on working on it. The file is there whole or not at all, replaces one of its name, and only you can read it: nothing in it is left out. Users and accesses of a server are not in it.",
   args: [new Argument("<file>", "where to")],
+  options: [byOption()],
   examples: [
     ["sentient backup sentient.backup", "of the database that is set"],
     ['sentient backup "backups/$(date +%F)" --url wss://db.example.com/rpc', "of another, each day"],
   ],
-  run: async ([file], flags) => {
+  run: async ([file], { by, ...flags }) => {
     const { config } = await configFrom(flags);
     await using db = await openConfigured(config);
-    const report = await backupToFile(db, file!);
+    const report = await backupToFile(db, file!, { by });
     const { size } = statSync(file!);
     return {
       json: { file: resolve(file!), bytes: size, ...report },
@@ -29,7 +31,7 @@ export const backupCommand = defineCommand({
   },
 });
 
-export const restoreCommand = defineCommand({
+export const restoreCommand = defineCommand<{ by: string }>({
   name: "restore",
   summary: "bring a backup into an empty database",
   description:
@@ -37,13 +39,14 @@ export const restoreCommand = defineCommand({
   args: [
     new Argument("<file>", "what backup wrote; only one that you trust, as it defines tables and functions"),
   ],
+  options: [byOption()],
   examples: [["sentient restore sentient.backup --url rocksdb://.sentient/again", "into another folder"]],
-  run: async ([file], flags) => {
+  run: async ([file], { by, ...flags }) => {
     if (!existsSync(file!))
       throw new CliError({ code: "cli.not_found", message: `there is no file ${file}` });
     const { config } = await configFrom(flags);
     await using db = await openConfigured(config, { mayMake: true });
-    const report = await restoreBackup(db, file!);
+    const report = await restoreBackup(db, file!, { by });
     if (!flags.json) note(`${db.url} is as the other one was at ${report.at.toISOString()}`);
     return { json: { database: db.url, ...report }, lines: [`restored ${summaryOf(report)}`] };
   },

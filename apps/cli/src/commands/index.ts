@@ -2,6 +2,7 @@
 
 import type { Command } from "commander";
 import { agentsCommand } from "./agents/index.ts";
+import { auditCommand } from "./audit.ts";
 import { backupCommand, restoreCommand } from "./backup.ts";
 import { checkpointsCommand } from "./checkpoints.ts";
 import { configCommand } from "./config.ts";
@@ -35,6 +36,7 @@ export const commands: readonly (readonly [heading: string, commands: readonly C
       restoreCommand,
       configCommand,
       tokensCommand,
+      auditCommand,
     ],
   ],
 ];

@@ -4,28 +4,28 @@ import { createInterface } from "node:readline";
 import { Argument, Option } from "commander";
 import { defineCommand } from "../../command.ts";
 import { openSentient } from "../../open.ts";
-import { runArgument } from "../../options.ts";
+import { byOption, runArgument } from "../../options.ts";
 import { note, out } from "../../print.ts";
 
-export const exportRun = defineCommand<{ out?: string }>({
+export const exportRun = defineCommand<{ out?: string; by: string }>({
   name: "export",
   summary: "write a run and all that belongs to it as lines of JSON",
   description:
     "Writes a run, the runs that it has started and all that belongs to them as lines of JSON, to stdout or to a file that only you can read. What runs call secret reads [redacted].",
   args: [runArgument()],
-  options: [new Option("-o, --out <file>", "there whole, or not at all")],
+  options: [new Option("-o, --out <file>", "there whole, or not at all"), byOption()],
   examples: [
     ["sentient runs export r-1f9c -o run.jsonl", "to a file"],
     ["sentient runs export r-1f9c | gzip > run.jsonl.gz", "to a pipe"],
   ],
-  run: async ([id], flags) => {
+  run: async ([id], { by, ...flags }) => {
     await using opened = await openSentient(flags);
     const { state } = opened.sentient;
     if (flags.out !== undefined) {
-      await state.exportToFile(id!, flags.out);
+      await state.exportToFile(id!, flags.out, { by });
       return { json: { run: id, file: flags.out }, lines: [`${id} is in ${flags.out}`] };
     }
-    for await (const line of state.export(id!)) out(line);
+    for await (const line of state.export(id!, { by })) out(line);
     return undefined;
   },
 });
