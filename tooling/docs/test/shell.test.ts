@@ -30,7 +30,7 @@ const CHECKS: Readonly<Record<string, Check>> = {
       page,
     ),
   npm: ([what, script]) =>
-    what === "run" ? problemOfScript(script) : oneOf(what, ["install", "ci", "test"]),
+    what === "run" ? problemOfScript(script) : oneOf(what, ["install", "ci", "pkg", "test"]),
   pnpm: problemOfPnpm,
   node: problemOfNode,
   curl: problemOfCurl,
