@@ -1,3 +1,10 @@
 import { defineConfig } from "vitest/config";
 
-export default defineConfig({ test: { include: ["test/*.test.ts"] } });
+export default defineConfig({
+  test: {
+    include: ["test/*.test.ts"],
+    globalSetup: "test/install.ts",
+    testTimeout: 60_000,
+    hookTimeout: 420_000,
+  },
+});

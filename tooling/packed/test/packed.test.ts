@@ -2,22 +2,12 @@
 
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
-import { manifestOf, pack, publishedFolders, ROOT, Stranger, type Packed } from "./stranger.ts";
+import { expect, test } from "vitest";
+import { installed } from "./installed.ts";
+import { manifestOf, publishedFolders, ROOT, type Packed } from "./stranger.ts";
 
-let stranger: Stranger;
-let packed: Packed[];
-let project: string;
-
-beforeAll(async () => {
-  stranger = await Stranger.create();
-  packed = [];
-  for (const folder of await publishedFolders()) packed.push(await pack(folder, stranger.folder));
-  await stranger.install(packed);
-  project = join(stranger.folder, "my-agents"); // what is installed above it is found from it
-}, 420_000);
-
-afterAll(() => stranger[Symbol.asyncDispose]());
+const { stranger, packed } = installed();
+const project = join(stranger.folder, "my-agents"); // what is installed above it is found from it
 
 const topOf = ({ files }: Packed) => [...new Set(files.map((file) => file.split("/")[0]!))].toSorted();
 

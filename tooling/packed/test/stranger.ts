@@ -2,7 +2,7 @@
 
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -52,10 +52,10 @@ export async function pack(folder: string, to: string): Promise<Packed> {
   return { name, tarball: filename, files: files.map(({ path }) => path).toSorted() };
 }
 
-export class Stranger implements AsyncDisposable {
+export class Stranger {
   readonly folder: string;
 
-  private constructor(folder: string) {
+  constructor(folder: string) {
     this.folder = folder;
   }
 
@@ -87,8 +87,14 @@ export class Stranger implements AsyncDisposable {
   }
 
   /** One of its commands, to its end. */
-  async run(name: string, args: readonly string[], cwd = this.folder): Promise<string> {
-    const { stdout } = await exec(this.#bin(name), args, { cwd, timeout: 120_000, env: environment() });
+  async run(
+    name: string,
+    args: readonly string[],
+    cwd = this.folder,
+    more: Record<string, string> = {},
+  ): Promise<string> {
+    const env = { ...environment(), ...more };
+    const { stdout } = await exec(this.#bin(name), args, { cwd, timeout: 120_000, env });
     return stdout;
   }
 
@@ -105,7 +111,21 @@ export class Stranger implements AsyncDisposable {
     return new Server(spawn(this.#bin(name), args, { cwd, env: { ...environment(), ...env } }));
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
+  /** A program, as a module beside what is installed. @returns what it says */
+  async evaluate(program: string): Promise<string> {
+    const args = ["--input-type=module", "-e", program];
+    const { stdout } = await exec(process.execPath, args, { cwd: this.folder, timeout: 60_000 });
+    return stdout.trim();
+  }
+
+  /** From which what is installed is found. */
+  async emptyFolder(name: string): Promise<string> {
+    const folder = join(this.folder, name);
+    await mkdir(folder);
+    return folder;
+  }
+
+  remove(): Promise<void> {
     return rm(this.folder, { recursive: true, force: true });
   }
 }
