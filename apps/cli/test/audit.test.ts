@@ -23,7 +23,7 @@ test("what was done from the command line stands in the audit, and a change of i
   const { stdout } = await at("audit", "list", "--what", "token.created");
   expect(stdout).toMatch(/N +WHEN +WHAT +WHO +OF\n1 +2\S+Z +token\.created +root +\{"/);
   expect(stdout).not.toContain("\u001B");
-  const none = await at("audit", "list", "--by", "eve");
+  const none = await at("audit", "list", "--who", "eve");
   expect([none.stdout.trim(), none.stderr.trim(), none.code]).toEqual(["", "no record meets that", 0]);
   expect((await at("audit", "list", "--what", "NOTHING")).code).toBe(2);
 

@@ -8,7 +8,7 @@ import { cut } from "../show.ts";
 
 interface ListFlags {
   what?: string;
-  by?: string;
+  who?: string;
   before?: number;
   limit: number;
 }
@@ -20,7 +20,7 @@ const listAudit = defineCommand<ListFlags>({
     "Lists who made and revoked tokens, answered questions, exported, restored or removed something, and who was not let in by the API, the latest first.",
   options: [
     new Option("--what <what>", "of one kind, such as auth.failed"),
-    new Option("--by <name>", "of one person or address"),
+    new Option("--who <name>", "of one person or address"),
     new Option("--before <number>", "older than that record").argParser(wholeNumber),
     limitOption("records", 20),
   ],
@@ -28,9 +28,9 @@ const listAudit = defineCommand<ListFlags>({
     ["sentient audit list", "the last twenty"],
     ["sentient audit list --what auth.failed -n 100", "who was not let in"],
   ],
-  run: async (_, { what, by, before, limit, ...flags }) => {
+  run: async (_, { what, who, before, limit, ...flags }) => {
     await using opened = await openSentient(flags);
-    const page = await opened.sentient.state.audit.list({ ...defined({ what, by, before }), limit });
+    const page = await opened.sentient.state.audit.list({ ...defined({ what, by: who, before }), limit });
     if (page.records.length === 0 && !flags.json) note("no record meets that");
     return { json: page, lines: linesOf(page.records) };
   },
