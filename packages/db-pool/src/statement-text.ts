@@ -14,7 +14,7 @@ const QUOTES = new Set(["'", '"', "`", "⟨"]);
 const OPENING = new Set(["(", "{", "["]);
 const CLOSING = new Set([")", "}", "]"]);
 const ALWAYS_READING = new Set(["INFO", "SHOW"]);
-const PERHAPS_READING = new Set(["SELECT", "RETURN", "{"]);
+const PERHAPS_READING = /^(?:(?:select|return)\b|[{(]|[a-z_]+(?:::[a-z_0-9]+)*\()/i; // or an expression, as array::len(…)
 const WRITING =
   /\b(create|insert|update|upsert|delete|relate|define|remove|alter|rebuild|live|kill|use|access|for|throw|sleep)\b|\b(fn|ml|mod|silo|api|http|sequence|file)\s*::/i;
 
@@ -42,7 +42,7 @@ function describe(text: string, code: string): StatementText | undefined {
   if (from === -1) return undefined;
   const body = code.slice(from).trimEnd();
   const keyword = /^[a-z]+/i.exec(body)?.[0].toUpperCase() ?? body[0]!;
-  const readOnly = ALWAYS_READING.has(keyword) || (PERHAPS_READING.has(keyword) && !WRITING.test(body));
+  const readOnly = ALWAYS_READING.has(keyword) || (PERHAPS_READING.test(body) && !WRITING.test(body));
   return { text: text.slice(from).trimEnd(), keyword, code: body, readOnly };
 }
 
