@@ -13,7 +13,9 @@ import { commandsOf } from "./support/commands.ts";
 
 const pages = markdownFiles().filter(
   (file) =>
-    file.startsWith("docs/") || /^(README|CONTRIBUTING)\.md$/.test(file) || /^apps\/.*README\.md$/.test(file),
+    file.startsWith("docs/") ||
+    /^(README|CONTRIBUTING|examples\/README)\.md$/.test(file) ||
+    /^apps\/.*README\.md$/.test(file),
 );
 
 /** Undefined if it is as it should be. */
