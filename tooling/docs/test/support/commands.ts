@@ -7,9 +7,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 const PRELUDE = String.raw`
-exec 9>.calls
+exec 9>>.calls
 PATH=/nowhere
-command_not_found_handle() { printf '%s\x1f' "$@" >&9; printf '\x1e' >&9; }
+# Those of a pipe are called beside each other, so each writes itself at once.
+command_not_found_handle() { local call; printf -v call '%s\x1f' "$@"; printf '%s\x1e' "$call" >&9; }
 for each in kill cd source; do eval "$each() { command_not_found_handle $each \"\$@\"; }"; done
 `;
 
