@@ -10,7 +10,8 @@ import { badOption, closedError, EventBusError } from "./errors.ts";
 import { checkFilter, type EventFilter } from "./filter.ts";
 import { follow as followLog, patiently, requireFrom, type From } from "./follow.ts";
 import { readHistory, type HistoryOptions, type HistoryPage } from "./history.ts";
-import { Log, type AppendOptions, type Entry, type LogOptions } from "./log.ts";
+import type { AppendOptions, Entry } from "./entry.ts";
+import { Log, type LogOptions } from "./log.ts";
 import { requireFirst, replay as replayTo, type ReplayRange } from "./replay.ts";
 import { Reader } from "./reader.ts";
 import {

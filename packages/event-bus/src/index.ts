@@ -3,7 +3,7 @@ export type { EventBus, EventBusEvents, EventBusOptions, FollowOptions } from ".
 
 // telling
 export type { NewEvent, Placed } from "./draft.ts";
-export type { AppendOptions, Entry, NewRow } from "./log.ts";
+export type { AppendOptions, Entry, NewRow } from "./entry.ts";
 
 // hearing
 export type { EventFilter } from "./filter.ts";

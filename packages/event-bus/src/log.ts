@@ -1,11 +1,11 @@
 // Log. Owns: the end of the log, and the way there: what is told, who comes next, which place it gets.
-// Does not own: reading it (reader.ts, tail.ts).
+// Does not own: what is known of it (end.ts), and reading it (reader.ts, tail.ts).
 // L1. Positions are 1, 2, 3 … in the order of commits: the head moves in the transaction that inserts the events.
 // L2. An entry is committed whole or not at all, and what fails an entry fails no other.
 // L3. Entries are committed in the order they came in.
 // L4. A batch whose answer was lost is asked for: it was applied, or it is given up for good. It is never sent again.
 // L5. An entry that says where its runs stand is committed only if nobody else has appended to them since.
-// L6. Who knew a log that was replaced by a backup of it appends nothing: what it knows is not so any more.
+// L6. Who knew a log that was replaced by a backup of it appends nothing (end.ts, D2).
 
 import { randomUUID } from "node:crypto";
 import { setImmediate } from "node:timers/promises";
@@ -17,58 +17,19 @@ import {
   type CallOptions,
   type Clock,
   type Outcome,
-  type Statement,
 } from "@sentient/db-pool";
 import { Batch } from "./batch.ts";
 import { Contention } from "./contention.ts";
-import { draftsOf, type Draft, type NewEvent, type Placed } from "./draft.ts";
+import { draftsOf, type Draft, type Placed } from "./draft.ts";
 import { answerDuplicates } from "./duplicates.ts";
-import { eraOf } from "./era.ts";
-import { closedError, damagedError, EventBusError, notMigratedError, restoredError } from "./errors.ts";
+import { End } from "./end.ts";
+import type { AppendOptions, Entry } from "./entry.ts";
+import { closedError, damagedError, EventBusError } from "./errors.ts";
+import { cancelledError, lateError, noEntryError, overloadedError } from "./log-errors.ts";
 import { isPassing } from "./passing.ts";
 import * as queries from "./queries.ts";
-import { bytesOf, Queue, type Pending } from "./queue.ts";
-import { Runs } from "./runs.ts";
+import { bytesOf, Queue, runsOf, type Pending } from "./queue.ts";
 import type { Store } from "./store.ts";
-
-/** What is committed together, or not at all. */
-export interface Entry {
-  events?: readonly NewEvent[];
-  /**
-   * Conditions: a statement each, which must answer something and throw nothing. One that others may invalidate meanwhile
-   * has to write the row it looks at: SurrealDB isolates by snapshot, and a row that was only read is not watched. One that
-   * entries share which come one after the other, being the same object, is asked once for all of them.
-   */
-  guards?: readonly Statement[];
-  /**
-   * Where runs of the entry stand: by run, how many events it has. If somebody else has appended to one of them meanwhile
-   * the entry is refused, at no cost where nobody has. It needs an event of each of these runs.
-   */
-  expected?: Readonly<Record<string, number>>;
-  /** Runs that nobody can have told of before, as their ids were made up just now: it is not asked where they stand. */
-  begins?: readonly string[];
-  /** Rows to create, of any tables. Those of one table are inserted at once, for all entries of a commit, before any guard. */
-  rows?: readonly NewRow[] | ((placed: readonly Placed[], at: Date) => readonly NewRow[]);
-  /** What changes along with it; or what makes them, once it is known which places the events get. */
-  statements?: readonly Statement[] | ((placed: readonly Placed[], at: Date) => readonly Statement[]);
-}
-
-/** A row to create; of several tables if need be. */
-export interface NewRow {
-  id: RecordId;
-  [field: string]: unknown;
-}
-
-export interface AppendOptions {
-  /** Takes the entry back, unless it is being committed: then it is too late, or if that fails it is not tried again. */
-  signal?: AbortSignal;
-  /**
-   * What becomes of an entry whose events are in the log already, by their ids: it was appended before, so it is answered
-   * with their places, and nothing of it is run (`answer`, as if left out); or its guards and statements are committed
-   * without them (`omit`).
-   */
-  onKnown?: "answer" | "omit";
-}
 
 export interface LogOptions {
   clock: Clock;
@@ -84,8 +45,6 @@ export interface LogOptions {
   onCommit: (rows: readonly queries.EventRow[], after: number, rang: boolean) => void;
 }
 
-/** As of no position: if there is something of the run after all, it is asked where it stands. */
-const UNSEEN = -1;
 /** How long one attempt to find out about a lost answer takes at most. */
 const SETTLE_MS = 1_000;
 
@@ -93,27 +52,20 @@ export class Log {
   readonly #db: Store;
   readonly #options: LogOptions;
   readonly #queue = new Queue();
-  readonly #runs = new Runs();
+  readonly #end: End;
   #askedForHead: PromiseWithResolvers<number>[] = [];
   readonly #contention = new Contention();
   #hasTurn = false;
   #producer = newProducer();
   /** The number of the last batch without events that was settled, one way or the other; undefined before the first. */
   #batch: number | undefined;
-  /** The head as this process knows it, and the database's time there. */
-  #end = { position: 0, epoch: 0, at: 0 };
-  /** Of the log that it was when it was first seen. */
-  #era: number | undefined;
-  /** Whether nobody else has appended since, as far as is known; the transaction asks again. */
-  #isCurrent = false;
-  /** The database's clock, seen from this one. */
-  #ahead = 0;
   #running: Promise<void> | undefined;
   readonly #closing = new AbortController();
 
   constructor(db: Store, options: LogOptions) {
     this.#db = db;
     this.#options = options;
+    this.#end = new End(db, () => this.#now());
   }
 
   /** What waits to be committed. */
@@ -241,8 +193,8 @@ export class Log {
   ): Promise<readonly Pending[]> {
     for (let attempt = 0; asked.length > 0; attempt++) {
       try {
-        await this.#look([], entries.length > 0 ? this.#timeFor(entries) : {});
-        this.#runs.prune();
+        await this.#end.look([], entries.length > 0 ? this.#timeFor(entries) : {});
+        this.#end.runs.prune();
         for (const { resolve } of asked) resolve(this.#end.position);
         break;
       } catch (error) {
@@ -267,14 +219,14 @@ export class Log {
       try {
         if (!hasEvents(entries)) await this.#begin(this.#timeFor(entries));
         if (!(await this.#takeTurn(entries))) continue;
-        await this.#orient(entries);
-        entries = await this.#whereExpected(entries);
+        await this.#end.orient(entries, this.#timeFor(entries));
+        entries = await this.#end.whereExpected(entries, this.#timeFor(entries));
         if (entries.length === 0) continue;
         batch = this.#place(entries);
         const began = this.#now();
         const options = { ...this.#timeFor(entries), retryConflicts: false };
         const [at] = await this.#db.transaction(batch.statements, options);
-        this.#ahead = (at as Date).getTime() - began;
+        this.#end.heardTime(at as Date, began);
         this.#contention.won(this.#now() - began);
         return this.#committed(batch);
       } catch (error) {
@@ -291,9 +243,9 @@ export class Log {
     return new Batch(entries, {
       producer: this.#producer,
       number: (this.#batch ?? 0) + 1,
-      head: this.#end,
-      at: new Date(Math.max(this.#end.at, this.#now() + this.#ahead)), // no event is older than the one before it
-      runs: this.#runs,
+      head: { position: this.#end.position, epoch: this.#end.epoch },
+      at: this.#end.time,
+      runs: this.#end.runs,
       hashes: this.#options.hashes,
       rings: this.#db.isShared,
     });
@@ -303,11 +255,8 @@ export class Log {
     if (!hasEvents) this.#batch = place.number;
     else {
       this.#hasTurn = false;
-      const { position: after, epoch } = this.#end;
-      this.#end = { position: after + rows.length, epoch, at: place.at.getTime() };
-      this.#runs.learnFrom(rows);
-      this.#runs.prune();
-      this.#options.onCommit(rows, after, place.rings);
+      this.#end.moved(rows, place.at);
+      this.#options.onCommit(rows, place.head.position, place.rings);
     }
     entries.forEach((entry, i) => entry.resolve(placed[i]!));
   }
@@ -339,7 +288,7 @@ export class Log {
       case undefined:
         if (error.code === "db.conflict") return this.#afterLoss(entries);
         if (!isPassing(error)) return batch ? this.#halve(entries, error) : refuse(entries, error);
-        this.#isCurrent = false;
+        this.#end.isCurrent = false;
         await sleep(this.#options.clock, backoff(attempt, { first: 5, max: 1_000 }));
         return entries;
     }
@@ -348,7 +297,7 @@ export class Log {
   /** Somebody else has appended: what was placed is to be placed anew. */
   #afterLoss(entries: readonly Pending[]): readonly Pending[] {
     this.#contention.lost();
-    this.#isCurrent = false;
+    this.#end.isCurrent = false;
     return entries;
   }
 
@@ -358,10 +307,10 @@ export class Log {
    */
   #afterRunMoved(entries: readonly Pending[], error: DbError): readonly Pending[] {
     const { position } = this.#end;
-    if (this.#runs.areAsOf(runsOf(entries), position))
+    if (this.#end.runs.areAsOf(runsOf(entries), position))
       return refuse(entries, damagedError(position + 1, error.message));
-    this.#runs.forget(runsOf(entries));
-    this.#isCurrent = false;
+    this.#end.runs.forget(runsOf(entries));
+    this.#end.isCurrent = false;
     return entries.map((entry) => ({ ...entry, begins: [] })); // one of them was there after all
   }
 
@@ -374,13 +323,13 @@ export class Log {
   /** Where it has lost too often. @returns whether it is this process's turn, or it needs none */
   async #takeTurn(entries: readonly Pending[]): Promise<boolean> {
     if (!this.#contention.needsTurn || !hasEvents(entries)) return true;
-    const unknown = this.#runs.unknown(runsOf(entries));
+    const unknown = this.#end.runs.unknown(runsOf(entries));
     const taking = queries.takeTurn(this.#producer, this.#contention.turn, unknown);
     const asked = this.#now();
     const view = await this.#db.query(taking, this.#timeFor(entries));
     this.#hasTurn = view !== undefined;
     this.#contention.asked(this.#hasTurn);
-    if (view) this.#learn(unknown, view, asked);
+    if (view) this.#end.learn(unknown, view, asked);
     return this.#hasTurn;
   }
 
@@ -431,7 +380,7 @@ export class Log {
           this.#committed(batch);
           return [];
         }
-        this.#isCurrent = false;
+        this.#end.isCurrent = false;
         if (settled === "given up") {
           if (!batch.hasEvents) this.#batch = batch.place.number;
           return batch.entries;
@@ -463,55 +412,7 @@ export class Log {
   #forgetProducer(): void {
     this.#producer = newProducer();
     this.#batch = undefined;
-    this.#isCurrent = false;
-  }
-
-  /** Knows where the log and the runs of the batch stand, as of one position. */
-  async #orient(entries: readonly Pending[]): Promise<void> {
-    for (const { begins } of entries)
-      for (const run of this.#runs.unknown(begins)) this.#runs.learn(run, { n: 0 }, UNSEEN);
-    const unknown = this.#runs.unknown(runsOf(entries));
-    if (!this.#isCurrent || unknown.length > 0) await this.#look(unknown, this.#timeFor(entries));
-  }
-
-  /** L5. Without those whose runs stand elsewhere. Of a run this process knows too little at most, and then asks anew. */
-  async #whereExpected(entries: readonly Pending[]): Promise<readonly Pending[]> {
-    const expected = entries.flatMap((entry) => entry.expected);
-    const further = expected.filter(([run, n]) => n > this.#runs.last(run).n).map(([run]) => run);
-    if (further.length > 0) {
-      this.#runs.forget(further);
-      await this.#orient(entries);
-    }
-    const last = new Map<string, number>();
-    return entries.filter((entry) => {
-      const moved = entry.expected.find(([run, n]) => n !== (last.get(run) ?? this.#runs.last(run).n));
-      if (moved) {
-        const [run, n] = moved;
-        entry.reject(runMovedError(run, n, last.get(run) ?? this.#runs.last(run).n));
-        return false;
-      }
-      for (const { run } of entry.drafts)
-        if (run !== undefined) last.set(run, (last.get(run) ?? this.#runs.last(run).n) + 1);
-      return true;
-    });
-  }
-
-  async #look(runs: readonly string[], time: CallOptions): Promise<void> {
-    const asked = this.#now();
-    this.#learn(runs, await this.#db.query(queries.readView(runs), time), asked);
-  }
-
-  /** @param asked when, on the clock */
-  #learn(runs: readonly string[], { head, floor, now, lastOfRuns }: queries.View, asked: number): void {
-    const { position: known } = this.#end;
-    if (!head) throw notMigratedError();
-    if (eraOf(head.epoch) !== (this.#era ??= eraOf(head.epoch))) throw restoredError(); // L6
-    if (head.position < known) throw damagedError(head.position + 1, `it ended at ${known} before`);
-    if (floor) this.#runs.forgetBefore(floor.position);
-    runs.forEach((run, i) => this.#runs.learn(run, lastOfRuns[i] ?? { n: 0 }, head.position));
-    this.#end = { position: head.position, epoch: head.epoch, at: head.at.getTime() };
-    this.#isCurrent = true;
-    this.#ahead = now.getTime() - asked;
+    this.#end.isCurrent = false;
   }
 
   /** Refuses those whose time is up, in the queue too. */
@@ -532,10 +433,6 @@ export class Log {
 
 function hasEvents(entries: readonly Pending[]): boolean {
   return entries.some(({ drafts }) => drafts.length > 0);
-}
-
-function runsOf(entries: readonly Pending[]): string[] {
-  return entries.flatMap(({ drafts }) => drafts.flatMap(({ run }) => run ?? []));
 }
 
 function requireEventOfEach(runs: readonly string[], drafts: readonly Draft[]): void {
@@ -561,47 +458,4 @@ function withoutTakenBack(entries: readonly Pending[]): readonly Pending[] {
 function refuse(entries: readonly Pending[], error: unknown): [] {
   for (const { reject } of entries) reject(error);
   return [];
-}
-
-function lateError(outcome: Outcome, cause?: unknown): EventBusError {
-  return new EventBusError({
-    code: "event_bus.timeout",
-    message:
-      outcome === "unknown"
-        ? "the database did not say in time whether it has the events; tell of them again under the same eventId"
-        : "the database could not take the events in time; nothing was appended",
-    retryable: outcome === "not_applied",
-    outcome,
-    ...(cause === undefined ? {} : { cause }),
-  });
-}
-
-function runMovedError(run: string, expected: number, n: number): EventBusError {
-  return new EventBusError({
-    code: "event_bus.run_moved",
-    message: `the run ${run} has ${n} events, and not ${expected}: look again what it is, and decide anew`,
-    details: { run, expected, n },
-  });
-}
-
-function noEntryError(): EventBusError {
-  return new EventBusError({
-    code: "event_bus.invalid_event",
-    message: "an entry is an object: { guards, statements, events }",
-  });
-}
-
-function overloadedError(waiting: number): EventBusError {
-  return new EventBusError({
-    code: "event_bus.overloaded",
-    message: `${waiting} appends wait already; wait for some of them before you tell of more`,
-    retryable: true,
-  });
-}
-
-function cancelledError(): EventBusError {
-  return new EventBusError({
-    code: "event_bus.cancelled",
-    message: "the append was taken back before it was committed",
-  });
 }

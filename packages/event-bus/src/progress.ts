@@ -6,7 +6,8 @@ import type { Change } from "./call.ts";
 import { saveProgress, type Held } from "./consumer-queries.ts";
 import type { Placed } from "./draft.ts";
 import { EventBusError } from "./errors.ts";
-import type { AppendOptions, Log } from "./log.ts";
+import type { AppendOptions } from "./entry.ts";
+import type { Log } from "./log.ts";
 import { RateMeter } from "./rate-meter.ts";
 import type { Window } from "./window.ts";
 

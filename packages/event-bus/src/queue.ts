@@ -3,7 +3,7 @@
 import type { Statement } from "@sentient/db-pool";
 import { limits } from "@sentient/schema";
 import { sizeOf, type Draft, type Placed } from "./draft.ts";
-import type { NewRow } from "./log.ts";
+import type { NewRow } from "./entry.ts";
 
 /** What one transaction takes at most. */
 const BATCH_BYTES = 4 * 1024 * 1024;
@@ -119,4 +119,9 @@ function sizeOfValue(value: unknown): number {
 
 function hasOneOf(ids: ReadonlySet<string>, { drafts }: Pending): boolean {
   return drafts.some(({ eventId }) => eventId !== undefined && ids.has(eventId));
+}
+
+/** Each as often as there is an event of it. */
+export function runsOf(entries: readonly Pending[]): string[] {
+  return entries.flatMap(({ drafts }) => drafts.flatMap(({ run }) => run ?? []));
 }
