@@ -1,6 +1,7 @@
 // Serving. Owns: one worker from its configuration to its end.
 // B1. What is asked of it before it is up is heard: a signal while it starts ends it.
 // B2. It hands over what it holds before it ends, and ends within a few seconds also where the database is away.
+// B3. One whose database was restored from a backup meanwhile ends, for whoever keeps it running to begin it anew.
 
 import { createSentient, type Logger } from "@sentient/agent-core";
 import {
@@ -17,7 +18,7 @@ const ANSWER_MS = 2_000;
 /**
  * Advances runs until the signal aborts.
  *
- * @throws `agent.bad_config` if there are no agents; what `openOrReach` throws
+ * @throws `agent.bad_config` if there are no agents; what `openOrReach` throws; `event_bus.restored` (B3)
  * @example await serveAgents(await loadConfig(), { logger, signal });
  */
 export async function serveAgents(
@@ -46,7 +47,10 @@ export async function serveAgents(
   await worker.start();
   running.began = true;
   logger.info({ worker: worker.id, agents: names, database: db.url }, "advances runs");
-  await aborted(signal);
+  const fenced = new AbortController();
+  void worker.fenced.then((error) => fenced.abort(error));
+  await aborted(AbortSignal.any([signal, fenced.signal]));
+  if (!signal.aborted) fenced.signal.throwIfAborted(); // B3
   logger.info({ worker: worker.id, running: worker.running }, "hands over what it holds");
   await worker.stop(); // B2
 }

@@ -11,6 +11,7 @@ import { onTestFinished } from "vitest";
 
 const MAIN = fileURLToPath(new URL("../src/main.ts", import.meta.url));
 const API = fileURLToPath(new URL("../../api/src/main.ts", import.meta.url));
+const CLI = fileURLToPath(new URL("../../cli/src/main.ts", import.meta.url));
 export const AGENTS = fileURLToPath(new URL("./agents.ts", import.meta.url));
 
 /** Gone after the test. */
@@ -101,5 +102,12 @@ export class WorkerProcess extends Program {
 export class ApiProcess extends Program {
   constructor(url: string, cwd: string) {
     super(API, [], cwd, { SENTIENT_URL: url, SENTIENT_API_PORT: "0" });
+  }
+}
+
+/** A command of `sentient` as a process. */
+export class CommandProcess extends Program {
+  constructor(args: readonly string[], cwd: string, env: Record<string, string> = {}) {
+    super(CLI, args, cwd, env);
   }
 }

@@ -11,7 +11,7 @@
 import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
 import { sleep, systemClock } from "@sentient/db-pool";
-import type { EventBus } from "@sentient/event-bus";
+import { EventBusError, type EventBus } from "@sentient/event-bus";
 import type { Lease, StartOptions } from "@sentient/state";
 import type { z } from "zod";
 import { Bell } from "./bell.ts";
@@ -48,6 +48,7 @@ export class Worker implements AsyncDisposable {
   readonly #bell = new Bell();
   readonly #taken = new Bell();
   readonly #stopping = new AbortController();
+  readonly #fenced = Promise.withResolvers<Error>();
   /** Slots for what is claimed or started here at the moment. */
   #reserved = 0;
   /** Starts among them. */
@@ -77,6 +78,11 @@ export class Worker implements AsyncDisposable {
   /** How many runs it advances. */
   get running(): number {
     return this.#held.size;
+  }
+
+  /** Why it can do nothing any more until its process begins anew, once that is so: its database was restored from a backup. */
+  get fenced(): Promise<Error> {
+    return this.#fenced.promise;
   }
 
   get #queues(): readonly string[] {
@@ -204,6 +210,8 @@ export class Worker implements AsyncDisposable {
       try {
         claimed = await this.#claim();
       } catch (error) {
+        if (error instanceof EventBusError && error.code === "event_bus.restored")
+          return this.#fenced.resolve(error);
         logger.warn({ worker: this.id, error }, "runs could not be claimed; it is tried again");
         await sleep(clock, TICK_MS * Math.random(), signal);
       }
