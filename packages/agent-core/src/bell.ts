@@ -1,4 +1,5 @@
 import { sleep, type Clock } from "@sentient/db-pool";
+import { OVER } from "./aborted.ts";
 
 /** Wakes who waits for it; a ring that nobody waited for is remembered, once. */
 export class Bell {
@@ -7,7 +8,7 @@ export class Bell {
 
   ring(): void {
     this.#isRung = true;
-    this.#wake.abort();
+    this.#wake.abort(OVER);
   }
 
   /** Resolves once it rings, or after so many milliseconds. @returns whether it rang */

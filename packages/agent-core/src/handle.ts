@@ -4,7 +4,7 @@ import { sleep, type Clock } from "@sentient/db-pool";
 import type { EventBus } from "@sentient/event-bus";
 import type { Event } from "@sentient/schema";
 import type { Chunk, Run, State } from "@sentient/state";
-import { unlessAborted } from "./aborted.ts";
+import { OVER, unlessAborted } from "./aborted.ts";
 import { AgentError, RememberedError } from "./errors.ts";
 import type { Ended, Notices } from "./notices.ts";
 import type { Listener } from "./listener.ts";
@@ -77,7 +77,7 @@ export class RunHandle<Output = unknown> {
       return outputOf(this.id, await this.#ended(AbortSignal.any(limits))) as Output;
     } finally {
       cancel();
-      end.abort();
+      end.abort(OVER);
     }
   }
 

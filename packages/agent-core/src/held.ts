@@ -8,6 +8,7 @@
 import { sleep, systemClock } from "@sentient/db-pool";
 import { failureOf } from "@sentient/schema";
 import { StateError, type Asked, type Lease } from "@sentient/state";
+import { OVER } from "./aborted.ts";
 import { cancelTree } from "./cancel.ts";
 import type { Definition } from "./define.ts";
 import { Execution, type Outcome } from "./execute.ts";
@@ -56,7 +57,7 @@ export class Held {
     const over = new AbortController();
     this.#executions.set(lease, execution);
     void this.#cancelAtDeadline(lease, over.signal);
-    void this.#untilDone(execution).finally(() => over.abort());
+    void this.#untilDone(execution).finally(() => over.abort(OVER));
   }
 
   async #untilDone({ lease, outcome: awaited }: Execution): Promise<void> {

@@ -3,13 +3,12 @@
 // S2. An attempt that fails is remembered with when the next one comes; that one may be in another process.
 // S3. What undoes something never fails for good: each time that somebody has the run go on it is tried once more.
 
-import { setTimeout as sleep } from "node:timers/promises";
 import { canonicalJson, hashOf, type Failure, type Json, type StepKey } from "@sentient/schema";
 import type { Step } from "@sentient/state";
 import { z } from "zod";
 import type { StepContext, StepOptions } from "./context.ts";
 import { AgentError, checked, RememberedError } from "./errors.ts";
-import { unlessAborted } from "./aborted.ts";
+import { OVER, unlessAborted } from "./aborted.ts";
 import { asJson } from "./json.ts";
 import { progressOf } from "./telling.ts";
 import type { Pass } from "./pass.ts";
@@ -143,7 +142,7 @@ async function tryOnce(step: Attempting, attempt: number): Promise<unknown> {
     progress: (done: number, total?: number, note?: string) =>
       pass.outbox.progress(undefined, progressOf(done, total, note)),
   });
-  const told = tellOfLong(step, attempt, over.signal);
+  const long = tellOfLong(step, attempt);
   const cancelTimeout =
     timeout === undefined
       ? () => {}
@@ -162,21 +161,25 @@ async function tryOnce(step: Attempting, attempt: number): Promise<unknown> {
     return result;
   } finally {
     cancelTimeout();
-    over.abort(new Error("the attempt is over"));
-    await told; // or its result would come before it was begun
+    over.abort(OVER);
+    await long.end(); // or its result would come before it was begun
   }
 }
 
 /** So that people see what takes long. A short one is told of once it is over. */
-async function tellOfLong(
-  { pass, key, name, inputHash }: Attempting,
-  attempts: number,
-  over: AbortSignal,
-): Promise<void> {
-  if (attempts > 1) return; // it is known already
-  await sleep(LONG_MS, undefined, { signal: over, ref: false }).catch(() => {});
-  if (over.aborted || pass.fate.halted) return;
-  await pass.commit({ steps: [{ key, name, attempts, ...inputHash, status: "started" }] }).catch(() => {});
+function tellOfLong({ pass, key, name, inputHash }: Attempting, attempts: number) {
+  let told: Promise<void> | undefined;
+  const tell = () => {
+    if (pass.fate.halted) return;
+    told = pass.commit({ steps: [{ key, name, attempts, ...inputHash, status: "started" }] }).catch(() => {});
+  };
+  const timer = attempts > 1 ? undefined : setTimeout(tell, LONG_MS).unref(); // else it is known already
+  return {
+    end: () => {
+      clearTimeout(timer);
+      return told;
+    },
+  };
 }
 
 function timeoutError(name: string, timeout: number): AgentError {
