@@ -5,7 +5,7 @@ import { code, page, table } from "../markdown.ts";
 export function commands(): string {
   return page(
     "Commands",
-    "Every command of `sentient`. `--help` says the same, with examples. All have `--json`.",
+    "Every command of `sentient`. `--help` says the same. All but `completion` have `--json`.",
     ...leavesOf(createProgram()).flatMap(([words, command]) => pageOf(words, command)),
   );
 }
@@ -33,7 +33,16 @@ function pageOf(words: string, command: Command): string[] {
     `## ${words}`,
     command.description(),
     ...(rows.length > 0 ? [table(["Word", "Is", "If left out"], rows)] : []),
+    ["```sh", ...examplesOf(command), "```"].join("\n"),
   ];
+}
+
+/** As its help has them. */
+function examplesOf(command: Command): string[] {
+  let help = "";
+  command.configureOutput({ writeOut: (text) => (help += text) }).outputHelp();
+  const lines = [...help.matchAll(/^ {2}\$ (.*?)(?: {2,}(.*))?$/gm)];
+  return lines.map(([, line, what]) => (what ? `${line} # ${what}` : line!));
 }
 
 function shown(value: unknown): string {
