@@ -46,6 +46,15 @@ export const readRunPage = (source: Source, condition: RunCondition, after: numb
   });
 }`;
 
+/** As many as a page takes, of all these statuses together. `after` is exclusive. */
+export const readNewestRuns = (statuses: readonly string[], after: number, most: number) => surql<unknown[]>`{
+  LET $after = ${after};
+  LET $places = ${statuses}.map(|$status|
+    (SELECT VALUE [seek.newest, id] FROM run WHERE status = $status AND seek.newest > $after LIMIT ${most}));
+  LET $ids = array::sort(array::flatten($places)).slice(0, ${most}).map(|$place| $place[1]);
+  SELECT * OMIT input, output FROM $ids
+}`;
+
 function stretches(source: Source, window: number): Statement {
   switch (source.by) {
     case "status":

@@ -82,6 +82,7 @@ export async function list(options: RunListOptions, { db }: Context): Promise<Ru
   if (condition.parent !== undefined && tree === undefined) return { runs: [] };
   const { source, beside } = sourceOf(tree, condition);
   const isFiltered = Object.keys(beside).length > 0;
+  if (!isFiltered && source.by === "status") return newest(source.statuses, before, limit, db);
   const window = isFiltered ? limits.page : limit + 1;
   const found: Row[] = [];
   let after = before === undefined ? Number.MIN_SAFE_INTEGER : -before;
@@ -93,6 +94,18 @@ export async function list(options: RunListOptions, { db }: Context): Promise<Ru
     after = reached;
   }
   return pageOf(found, limit, after);
+}
+
+/** With nothing asked beside, the ids alone tell which of several stretches come first. */
+async function newest(
+  statuses: readonly string[],
+  before: number | undefined,
+  limit: number,
+  db: Context["db"],
+): Promise<RunPage> {
+  const after = before === undefined ? Number.MIN_SAFE_INTEGER : -before;
+  const rows = await db.query(queries.readNewestRuns(statuses, after, limit + 1));
+  return pageOf(rows.map(listed), limit, undefined);
 }
 
 /** The index that leads there, and what is asked beside it. */
