@@ -13,7 +13,7 @@ const ABOUT: Readonly<Record<Limit, string>> = {
   page: "rows in one page",
   attempts: "claims of a run without progress, before it is parked",
   steps: "steps of a run, before it is parked",
-  historyBytes: "bytes of a run's history",
+  historyBytes: "bytes of a run's history; said, and not enforced yet",
   queued: "runs that wait in the queues of one database",
 };
 
