@@ -12,12 +12,12 @@ const KILLS = Number(process.env.SENTIENT_KILLS ?? (LONG ? 100 : 40));
 const RUNS = LONG ? 1_000 : 300;
 const STEPS = 10;
 /** Each kill strikes few enough that there is work left for the last one. */
-const SLOTS = LONG ? 50 : 16;
+const SLOTS = 16;
 /** Kills are spread over most of the work. */
 const MOST_BETWEEN = Math.floor((1.5 * RUNS * STEPS) / KILLS);
 const LEASE_MS = 3_000;
 const WORKERS = 4;
-const TEST_MS = 180_000 + KILLS * 10_000;
+const TEST_MS = 180_000 + KILLS * 20_000;
 
 /** When it was dead already, on the database's clock, and how many runs it left behind. */
 const deathOf = (worker: string) => surql<{ now: Date; held: number }>`RETURN {
@@ -62,7 +62,7 @@ test(
     const random = seeded();
     console.log(`SEED=${random.seed}`);
     const at = await house({ worker: { lease: LEASE_MS, slots: SLOTS } });
-    const input = { steps: STEPS, pause: LONG ? 1_000 : 250 };
+    const input = { steps: STEPS, pause: 250 };
     const handles = await Promise.all(
       range(RUNS).map(() => at.sentient.start(at.jobs.count, input, { maxAttempts: 1_000 })), // some are struck again and again
     );
