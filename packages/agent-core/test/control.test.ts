@@ -130,7 +130,7 @@ describe("the time a run may take", () => {
           signal.addEventListener("abort", () => (reason = (signal.reason as { code: string }).code));
           await hold.pass();
         }),
-      { timeout: 300 },
+      { timeout: 1_500 },
     );
     const sentient = await fresh({ workflows: [flow] });
     const handle = await sentient.start(flow);

@@ -65,29 +65,42 @@ async function openPatiently(connection: DatabaseOptions): Promise<Database> {
   }
 }
 
-/** Begins at once, and goes on until it is closed. Its seed is printed. */
-export async function mischief(): Promise<Mischief> {
-  const folder = await mkdtemp(join(tmpdir(), "sentient-mischief-"));
+/** A database in a process of its own, and a line to it that is well. */
+export async function farEngine() {
+  const folder = await mkdtemp(join(tmpdir(), "sentient-far-"));
   const engine = await servedEngine({
     entry: new URL("../fixtures/serve-child.ts", import.meta.url),
     folder,
   });
   const proxy = await tcpProxy({ port: Number(new URL(engine.url).port) });
+  const { url, token } = engine;
+  return {
+    proxy,
+    direct: { url, token },
+    far: { url: `ws://${proxy.host}:${proxy.port}/rpc`, token },
+    close: async () => {
+      await proxy.close();
+      await engine.close();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Begins at once, and goes on until it is closed. Its seed is printed. */
+export async function mischief(): Promise<Mischief> {
+  const { proxy, direct, far, close } = await farEngine();
   const random = seeded();
   const stop = new AbortController();
   const going = misbehave(proxy, random, stop.signal);
-  const { url, token } = engine;
   return {
     open: async (names) => {
-      await prepare({ url, token, ...names });
-      return openPatiently({ url: `ws://${proxy.host}:${proxy.port}/rpc`, token, ...names });
+      await prepare({ ...direct, ...names });
+      return openPatiently({ ...far, ...names });
     },
     close: async () => {
       stop.abort();
       console.log(`SEED=${random.seed}, ${await going} mishaps on the line to the database`);
-      await proxy.close();
-      await engine.close();
-      await rm(folder, { recursive: true, force: true });
+      await close();
     },
   };
 }
