@@ -130,7 +130,7 @@ describe("every route", () => {
   test("is for everybody only where nothing is told", async () => {
     const { app } = await freshApi({ worker: false });
     const open = app.routes.filter(({ policy }) => policy === "public").map(({ path }) => path);
-    expect(open.sort()).toEqual(["/healthz", "/openapi.json", "/readyz", "/reference"]);
+    expect(open.sort()).toEqual(["/", "/healthz", "/openapi.json", "/readyz", "/reference"]);
     const changing = app.routes.filter(({ method, policy }) => method !== "get" && policy === "read");
     expect(changing).toEqual([]);
   });

@@ -77,6 +77,19 @@ export function healthRoutes(routes: Routes, { sentient, metrics, auth, document
 
   routes.add(
     {
+      name: "getStart",
+      method: "get",
+      path: "/",
+      policy: "public",
+      tag,
+      about: "Leads people to the reference.",
+      answer: { type: "text/html" },
+    },
+    ({ c }) => c.redirect("/reference"),
+  );
+
+  routes.add(
+    {
       name: "getReference",
       method: "get",
       path: "/reference",
