@@ -64,7 +64,9 @@ test("what is no backup, or would be put where something is, is refused", async 
   const file = join(cwd, "backup");
   await inside(["run", "report", "-d", "--url", url]);
   const words = await inside(["backup", file, "--url", url]);
-  expect(words.stdout).toMatch(/backup has \d+ rows and a log of 1 event of 2\S+Z, in \d+ KiB\n/);
+  expect(words.stdout).toMatch(
+    /backup holds \d+ rows, with the log up to position 1, as of 2\S+Z, in \d+ KiB\n/,
+  );
   const again = await inside(["restore", file, "--url", url, "--json"]);
   expect([again.code, jsonOf(again)]).toMatchObject([1, { error: { code: "state.not_empty" } }]);
   await writeFile(file, (await readFile(file, "utf8")).slice(0, -100));

@@ -26,7 +26,7 @@ export const backupCommand = defineCommand<{ by: string }>({
     const { size } = statSync(file!);
     return {
       json: { file: resolve(file!), bytes: size, ...report },
-      lines: [`${file} has ${summaryOf(report)} of ${report.at.toISOString()}, in ${sizeText(size)}`],
+      lines: [`${file} holds ${summaryOf(report)}, as of ${report.at.toISOString()}, in ${sizeText(size)}`],
     };
   },
 });
@@ -54,7 +54,7 @@ export const restoreCommand = defineCommand<{ by: string }>({
 
 function summaryOf({ rows, head }: BackupReport): string {
   const all = Object.values(rows).reduce((sum, each) => sum + each, 0);
-  return `${count(all, "row")} and a log of ${count(head, "event")}`;
+  return `${count(all, "row")}, with the log up to position ${head}`;
 }
 
 function sizeText(bytes: number): string {
