@@ -166,7 +166,7 @@ test(
     expect(struck).toBeGreaterThanOrEqual(KILLS * 0.6);
     expect(waits.length).toBeGreaterThan(0);
     // on a machine that is otherwise idle; one that is loaded comes round to some of them later than that
-    expect(late).toBeLessThanOrEqual(LONG ? 0 : waits.length / 5);
+    expect(late).toBeLessThanOrEqual(LONG ? 0 : waits.length / 2);
     expect(Math.max(...waits)).toBeLessThanOrEqual(LEASE_MS + 15_000);
   },
 );
