@@ -27,10 +27,13 @@ export function* checkEffects(
       if (again.length > 1 + faults)
         yield {
           wrong: "doubled",
-          text: `${what}: attempt ${attempt} was done ${again.length} times, and struck ${faults} times`,
+          text: `${what}: attempt ${attempt} was done ${again.length} times, and struck ${faults} times; ${timesOf(again)}`,
         };
     }
 }
+
+const timesOf = (again: readonly Note[]): string =>
+  again.map(({ lane, at }) => `on lane ${lane} at ${new Date(at).toISOString()}`).join(", ");
 
 /** Whether it has struck one of those who did it, before it was done again. What was over may take a lease to show. */
 function isBetween(again: readonly Note[], { lane, from, to }: Struck, lease: number): boolean {

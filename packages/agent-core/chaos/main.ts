@@ -14,7 +14,7 @@ import { openHouse, untilWhole, type House } from "./house.ts";
 import { optionsFrom, USAGE, type Options } from "./options.ts";
 import { planFaults } from "./plan.ts";
 import { table, type Outcome } from "./report.ts";
-import { heal, strikeAll, type Struck } from "./strike.ts";
+import { heal, noticeSlowness, strikeAll, type Struck } from "./strike.ts";
 import { worksOf } from "./work.ts";
 
 /** How long after the last fault all runs have to come to their ends, in milliseconds. */
@@ -53,12 +53,16 @@ async function play(
   await using driver = await createSentient({ ...house.over(house.lanes.at(-1)!), agents, worker: false });
   await using db = await openDatabase(house.direct);
   await using direct = await createSentient({ database: db, agents, worker: false });
+  const end = new AbortController();
+  const noticing = noticeSlowness(db, lease, end.signal);
   const driving = drive(driver, works, seed);
-  const struck = await strike(driving);
+  const planned = await strike(driving);
   await heal(house);
-  console.log(`${struck.length} faults struck; healed`);
+  console.log(`${planned.length} faults struck; healed`);
   await untilOver(direct, driving);
   await driving.end();
+  end.abort();
+  const struck = [...planned, ...(await noticing)];
   const { told } = driving;
   const events = await allEvents(direct.events);
   const seen = await see(direct);

@@ -5,7 +5,7 @@ import type { Seen } from "./check-runs.ts";
 import { dataOf, LETS_GO } from "./check-log.ts";
 import type { Finding, Wrong } from "./findings.ts";
 import { FAULTS } from "./plan.ts";
-import type { Struck } from "./strike.ts";
+import { SLOW, type Struck } from "./strike.ts";
 import type { Note } from "./work.ts";
 
 const SHOWN = 25;
@@ -61,7 +61,7 @@ export function table({ events, seen, effects, struck, findings, problems, said 
   ]);
   return [
     `faults (${struck.length})`,
-    ...rowsOf(tally(struck.map(({ fault }) => fault)), FAULTS),
+    ...rowsOf(tally(struck.map(({ fault }) => fault)), [...FAULTS, SLOW]),
     `runs by end (${seen.length})`,
     ...rowsOf(tally(seen.map(({ run }) => `${run.name} ${run.status}`))),
     "on the way",

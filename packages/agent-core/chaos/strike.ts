@@ -3,13 +3,17 @@
 
 import { writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
+import { surql, type Database } from "@sentient/db-pool";
 import { takeWorker, untilWhole, type House, type Lane } from "./house.ts";
 import type { Fault, PlannedFault } from "./plan.ts";
 import { trueNow } from "./work.ts";
 
+/** Nobody planned that, and leases run out by it all the same. */
+export const SLOW = "machine too slow";
+
 /** A fault that was done. */
 export interface Struck {
-  fault: Fault;
+  fault: Fault | typeof SLOW;
   /** Of whom; of all if undefined. */
   lane: number | undefined;
   from: number;
@@ -29,6 +33,7 @@ interface Strike {
 const lapse = ({ size, lease }: Strike): number => (0.2 + 2.3 * size) * lease;
 
 const HOURS = 3_600_000;
+const BEAT_MS = 200;
 
 const onWorkers: Partial<Record<Fault, (strike: Strike) => Promise<unknown>>> = {
   "worker killed": ({ lane }) => takeWorker(lane).kill(),
@@ -123,6 +128,23 @@ export async function strikeAll(
   }
   await Promise.all(going);
   return done;
+}
+
+/**
+ * Notices when this machine has no time for a small write.
+ *
+ * @returns what it has noticed, until `stop` aborts
+ */
+export async function noticeSlowness(db: Database, lease: number, stop: AbortSignal): Promise<Struck[]> {
+  const noticed: Struck[] = [];
+  while (!stop.aborted) {
+    const from = trueNow();
+    await sleep(BEAT_MS);
+    await db.query(surql`UPSERT chaos_beat:1 SET at = time::now() RETURN NONE`).catch(() => {});
+    const to = trueNow();
+    if (to - from - BEAT_MS > lease / 3) noticed.push({ fault: SLOW, lane: undefined, from, to });
+  }
+  return noticed;
 }
 
 /** Nothing is amiss any more, and all workers are there. */
