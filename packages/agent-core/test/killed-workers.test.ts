@@ -5,14 +5,16 @@ import { surql } from "@sentient/db-pool";
 import { sabotage, seeded, type Child, type SeededRandom } from "@sentient/testkit";
 import { expect, test } from "vitest";
 import { allEvents, expectCounted, range, takeOvers } from "./support/checks.ts";
-import { house, until, untilCompleted, type House } from "./support/house.ts";
+import type { RunHandle } from "../src/index.ts";
+import { completed, house, until, untilCompleted, type House } from "./support/house.ts";
 
 const LONG = process.env.SENTIENT_LONG !== undefined;
 const KILLS = Number(process.env.SENTIENT_KILLS ?? (LONG ? 100 : 40));
 const RUNS = LONG ? 1_000 : 300;
 const STEPS = 10;
-/** Each kill strikes few enough that there is work left for the last one. */
-const SLOTS = 16;
+/** Under way at once: few enough that a kill leaves work for the next one, and with a slot free for whoever is left behind. */
+const OPEN = 60;
+const SLOTS = OPEN / 2;
 /** Kills are spread over most of the work. */
 const MOST_BETWEEN = Math.floor((1.5 * RUNS * STEPS) / KILLS);
 const LEASE_MS = 3_000;
@@ -55,6 +57,19 @@ async function killSome(at: House, workers: Child[], random: SeededRandom) {
   return { deaths, struck };
 }
 
+async function startAll(
+  at: House,
+  input: { steps: number; pause: number },
+  handles: RunHandle[],
+): Promise<void> {
+  const some = OPEN / 6;
+  while (handles.length < RUNS) {
+    await until(async () => handles.length - (await completed(at)) <= OPEN - some);
+    const start = () => at.sentient.start(at.jobs.count, input, { maxAttempts: 1_000 }); // some are struck again and again
+    handles.push(...(await Promise.all(range(some).map(start))));
+  }
+}
+
 test(
   `${RUNS} runs of ${STEPS} steps are done once each, though ${KILLS} of their workers are killed at random`,
   { timeout: TEST_MS },
@@ -63,11 +78,12 @@ test(
     console.log(`SEED=${random.seed}`);
     const at = await house({ worker: { lease: LEASE_MS, slots: SLOTS } });
     const input = { steps: STEPS, pause: 250 };
-    const handles = await Promise.all(
-      range(RUNS).map(() => at.sentient.start(at.jobs.count, input, { maxAttempts: 1_000 })), // some are struck again and again
-    );
+    const handles: RunHandle[] = [];
     const workers = await Promise.all(range(WORKERS).map(() => at.worker()));
-    const { deaths, struck } = await killSome(at, workers, random);
+    const [{ deaths, struck }] = await Promise.all([
+      killSome(at, workers, random),
+      startAll(at, input, handles),
+    ]);
     await untilCompleted(at, handles);
     const events = await expectCounted(
       at,

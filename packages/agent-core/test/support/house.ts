@@ -84,7 +84,8 @@ export async function house(orders: Partial<WorkOrders> = {}): Promise<House> {
   return { connection, db, sentient, jobs, ledger: new EffectLedger<Note>(ledger), worker, openGate };
 }
 
-const completed = ({ db }: Pick<House, "db">): Promise<number> =>
+/** How many are. */
+export const completed = ({ db }: Pick<House, "db">): Promise<number> =>
   db.query(surql<number>`count(SELECT VALUE id FROM run WHERE status = "completed")`);
 
 /** Until all of them are completed. */
