@@ -38,8 +38,9 @@ export async function parkMismatch(pass: Pass, key: string | undefined): Promise
   ]);
 }
 
-export async function parkTooLong(pass: Pass, steps: number, most: number): Promise<void> {
-  const message = `the run ${pass.lease.run.id} remembers ${steps} steps, and ${most} are allowed: have it start another run to go on with, or fork it`;
+/** @param excess how much it remembers, and how much it may */
+export async function parkTooLong(pass: Pass, excess: string): Promise<void> {
+  const message = `the run ${pass.lease.run.id} remembers ${excess}: have it start another run to go on with, or fork it`;
   await park(pass, "too_long", { name: "TooLong", code: "agent.too_long", message });
 }
 

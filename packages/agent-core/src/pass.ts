@@ -12,7 +12,7 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { backoff, systemClock } from "@sentient/db-pool";
-import { failureOf, limits, type Failure, type StepKey } from "@sentient/schema";
+import { failureOf, type Failure, type StepKey } from "@sentient/schema";
 import {
   StateError,
   type Attempted,
@@ -32,6 +32,7 @@ import {
   tooManyWaitsError,
 } from "./errors.ts";
 import { Fate } from "./fate.ts";
+import { Length } from "./length.ts";
 import { Memory } from "./memory.ts";
 import { Outbox, type Told } from "./outbox.ts";
 import { OwnState } from "./own-state.ts";
@@ -47,6 +48,9 @@ import { WithinStep } from "./within-step.ts";
 const TELL_MS = 200;
 /** How long it waits at most until it commits again what could not be, in milliseconds. */
 const AGAIN_MS = 500;
+
+const LONG =
+  "a run remembers much; have it start another to go on with before it is parked for that, as each replay reads all of it";
 
 /** One of its own each time: what waits for it goes with it. */
 const forever = () => new Promise<never>(() => {});
@@ -70,7 +74,7 @@ export class Pass {
   readonly #ends = new Map<string, Date>();
   /** X2. Whether what is new may begin. */
   #isLive: boolean;
-  #remembered: number;
+  readonly #length: Length;
   #asked = false;
   #telling: (() => void) | undefined;
   readonly #forget: () => void;
@@ -92,13 +96,16 @@ export class Pass {
       onRead: (step) => {
         this.state?.restore(replay.stateAfter(step.key), !this.activity.isForked);
         this.#ends.set(step.key, step.endedAt);
+        this.#length.read(step);
         if (!this.memory.isReading) void this.#comeAlive();
       },
       isAlone: () => this.activity.isAlone,
     });
     this.outbox = new Outbox(this.state, this.memory, () => this.#tellSoon());
     this.#isLive = !this.memory.isReading;
-    this.#remembered = this.memory.size;
+    this.#length = new Length(this.memory.size, (steps, bytes) =>
+      tools.logger.warn({ run: lease.run.id, steps, bytes }, LONG),
+    );
     this.stream = new Stream(lease, tools);
     this.#claimedAt = lease.run.updatedAt.getTime();
     this.#forget = tools.notices.onChanged(lease.run.id, () => this.activity.hint());
@@ -165,8 +172,8 @@ export class Pass {
   async fresh(place: Place, key: string): Promise<void> {
     if (!this.#isLive) await this.#untilLive(place, key);
     await this.fate.settled();
-    if (this.#remembered >= limits.steps && !place.isUndo && !this.fate.halted)
-      await parkTooLong(this, this.#remembered, limits.steps);
+    const { excess } = this.#length;
+    if (excess !== undefined && !place.isUndo && !this.fate.halted) await parkTooLong(this, excess);
     const { halted, cancelled } = this.fate;
     if (halted || (place.signal.aborted && !cancelled)) await this.#leave();
     if (cancelled && !place.isUndo) throw cancelled;
@@ -231,7 +238,7 @@ export class Pass {
       steps: [...steps, ...told.markers],
       events: [...told.events, ...events],
     });
-    this.#remembered += steps.length;
+    this.#length.add(steps);
     for (const { key, status } of steps) if (status !== "started") this.#ends.set(key, at);
   }
 

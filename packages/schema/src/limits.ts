@@ -23,7 +23,7 @@ const DEFAULTS = {
   attempts: 5,
   /** Steps of a run after which it has to continue as a new one; a warning comes at a quarter. */
   steps: 20_000,
-  /** Bytes of a run's history after which it has to continue as a new one. */
+  /** Bytes of what a run remembers after which it has to continue as a new one; a warning comes at a quarter. */
   historyBytes: 32 * 1024 * 1024,
   /** Runs that may wait in the queues of one database. */
   queued: 100_000,

@@ -13,7 +13,8 @@ const ABOUT: Readonly<Record<Limit, string>> = {
   page: "rows in one page",
   attempts: "claims of a run without progress, before it is parked",
   steps: "steps of a run, before it is parked",
-  historyBytes: "bytes of a run's history; said, and not enforced yet",
+  historyBytes:
+    "bytes of what a run remembers, before it has to go on as a new one; a warning comes at a quarter",
   queued: "runs that wait in the queues of one database",
 };
 
