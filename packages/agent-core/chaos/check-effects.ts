@@ -6,6 +6,11 @@ import type { Seen } from "./check-runs.ts";
 import type { Struck } from "./strike.ts";
 import { expectedOf, Input, type Kind, type Note } from "./work.ts";
 
+/** How long whoever was cut off may take until it has a connection again, in milliseconds. */
+const BACK_MS = 3_000;
+/** The clocks of processes and of the database agree within so much. */
+const EARLY_MS = 100;
+
 export function* checkEffects(
   effects: readonly Note[],
   seen: readonly Seen[],
@@ -35,12 +40,13 @@ export function* checkEffects(
 const timesOf = (again: readonly Note[]): string =>
   again.map(({ lane, at }) => `on lane ${lane} at ${new Date(at).toISOString()}`).join(", ");
 
-/** Whether it has struck one of those who did it, before it was done again. What was over may take a lease to show. */
+/** Whether it has struck one of those who did it, before it was done again. What was over may take a lease to show, from when its worker is back. */
 function isBetween(again: readonly Note[], { lane, from, to }: Struck, lease: number): boolean {
   return again
     .slice(1)
     .some(
-      ({ at }, i) => (lane ?? again[i]!.lane) === again[i]!.lane && from <= at && to >= again[i]!.at - lease,
+      ({ at }, i) =>
+        (lane ?? again[i]!.lane) === again[i]!.lane && from <= at && to >= again[i]!.at - lease - BACK_MS,
     );
 }
 
@@ -54,7 +60,7 @@ function* checkEarly(
   for (let i = 1; i <= many; i++) {
     const [down] = done.get(`${run.id} main/lie-down#${i}`) ?? [];
     const [up] = done.get(`${run.id} main/wake#${i}`) ?? [];
-    if (down && up && up.at - down.at < pause - 20)
+    if (down && up && up.at - down.at < pause - EARLY_MS)
       yield { wrong: "reordered", text: `${run.id}: woken after ${up.at - down.at} of ${pause} ms` };
   }
 }

@@ -9,7 +9,7 @@ import { createSentient } from "../src/index.ts";
 import { hastyOn } from "../test/support/hasty.ts";
 import { takeFenceDown } from "../test/support/unfenced.ts";
 import type { Orders } from "./orders.ts";
-import { worksOf } from "./work.ts";
+import { trueNow, worksOf } from "./work.ts";
 
 const {
   connection,
@@ -24,7 +24,8 @@ const tell = (message: object) => console.log(JSON.stringify(message));
 process.on("SIGUSR2", () => setClock(Number(readFileSync(clock, "utf8"))));
 
 const db = await openDatabase(connection);
-const warn = (data: object, log: string) => tell({ log, ...data });
+const warn = ({ error }: { error?: { code?: string } }, log: string) =>
+  tell({ log: error?.code === undefined ? log : `${log} (${error.code})`, at: trueNow() });
 const { all } = worksOf(new EffectLedger(ledger), lane);
 const sentient = await createSentient({
   database: sabotage === "answers" ? hastyOn(db) : db,
