@@ -6,7 +6,7 @@ import type { PoolStats } from "./pool.ts";
 import { Queryable, type CallOptions } from "./queryable.ts";
 import { Session } from "./session.ts";
 import { Snapshot } from "./snapshot.ts";
-import type { DatabaseSource } from "./source.ts";
+import type { DatabaseSource, Predecessor } from "./source.ts";
 import type { DatabaseEvents, Telemetry } from "./telemetry.ts";
 
 /** A SurrealDB: embedded, or a pool of connections to a server. Made by `openDatabase`. */
@@ -41,6 +41,14 @@ export class Database extends Queryable implements AsyncDisposable {
    */
   get isShared(): boolean {
     return this.#source.isShared;
+  }
+
+  /**
+   * The process that had this folder before, if it died without closing it: what it held is nobody's. Undefined at a server,
+   * and where the folder was closed.
+   */
+  get predecessor(): Predecessor | undefined {
+    return this.#source.predecessor;
   }
 
   /** How many connections there are and what they do; for an embedded engine, one that is never lent. */

@@ -12,7 +12,7 @@ import { decode } from "./codec.ts";
 import { closedError, DbError } from "./errors.ts";
 import { InFlight } from "./in-flight.ts";
 import { LiveRouter } from "./live-router.ts";
-import { lockedBy, takeLock } from "./lock-file.ts";
+import { lockedBy, takeLock, type Holder } from "./lock-file.ts";
 import { openNative, type NativeEngine } from "./native.ts";
 import {
   decodeBare,
@@ -42,6 +42,8 @@ export class Engine implements Wire {
   readonly stateful = true;
   readonly lane: WriteLane | undefined;
   readonly lost: Promise<DbError>;
+  /** Whose process had the folder before and died with it. */
+  readonly predecessor: Holder | undefined;
   readonly #native: NativeEngine;
   readonly #onFreed: () => void;
   readonly #live = new LiveRouter<Uint8Array>();
@@ -53,7 +55,13 @@ export class Engine implements Wire {
   /** Set while the last user leaves; who opens the folder meanwhile waits for it. */
   closing: Promise<void> | undefined;
 
-  constructor({ kind, sync }: EmbeddedLocation, native: NativeEngine, onFreed: () => void) {
+  constructor(
+    { kind, sync }: EmbeddedLocation,
+    native: NativeEngine,
+    onFreed: () => void,
+    predecessor?: Holder,
+  ) {
+    this.predecessor = predecessor;
     this.kind = kind;
     this.sync = sync;
     this.#native = native;
@@ -175,10 +183,11 @@ export async function openEngine(location: EmbeddedLocation): Promise<Engine> {
 async function open(location: EmbeddedLocation, forget: () => void): Promise<Engine> {
   const lock = takeLock(location.folder, new Date());
   try {
-    return new Engine(location, await native(location), () => {
+    const onFreed = () => {
       lock.release();
       forget();
-    });
+    };
+    return new Engine(location, await native(location), onFreed, lock.before);
   } catch (error) {
     if (error instanceof DbError && error.code === "db.locked")
       throw lockedBy(location.folder, lock.restore());

@@ -12,6 +12,7 @@ export type { Served, ServeOptions } from "./serve.ts";
 export { surql, rawSurql, ident } from "./surql.ts";
 export type { Statement, Identifier } from "./surql.ts";
 export type { Database } from "./db.ts";
+export type { Predecessor } from "./source.ts";
 export type { Session } from "./session.ts";
 export type { Snapshot } from "./snapshot.ts";
 export type { CallOptions, Answers } from "./queryable.ts";

@@ -25,6 +25,8 @@ export interface Holder {
 }
 
 export interface LockFile {
+  /** Who had it and is gone, without having given it back. */
+  readonly before: Holder | undefined;
   release(): void;
   /** Gives the file back to whom it was taken from: the engine says that they live after all. */
   restore(): Holder | undefined;
@@ -62,7 +64,7 @@ export function takeLock(folder: string, openedAt: Date): LockFile {
     if (before) create(path, before);
     return before;
   };
-  return { release, restore };
+  return { before, release, restore };
 }
 
 /** The error for a folder that somebody else holds, as its lock file tells it. */

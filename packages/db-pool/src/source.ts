@@ -31,7 +31,14 @@ export interface HeldWire {
 }
 
 /** The source of a whole database. */
+/** A process that had an embedded folder and died with it. */
+export interface Predecessor {
+  pid: number;
+  host: string;
+}
+
 export interface DatabaseSource extends Source {
+  readonly predecessor: Predecessor | undefined;
   /** Whether others may use what it leads to, right now. */
   readonly isShared: boolean;
   readonly stats: PoolStats;
@@ -55,6 +62,11 @@ export class EmbeddedSource implements DatabaseSource {
 
   get isShared(): boolean {
     return this.#engine.isShared;
+  }
+
+  get predecessor(): Predecessor | undefined {
+    const { predecessor } = this.#engine;
+    return predecessor && { pid: predecessor.pid, host: predecessor.host };
   }
 
   get stats(): PoolStats {
@@ -131,6 +143,7 @@ export class EmbeddedSource implements DatabaseSource {
 export class PooledSource implements DatabaseSource {
   readonly heals = true;
   readonly isShared = true;
+  readonly predecessor = undefined;
   readonly inFlight = new InFlight();
   readonly #pool: Pool;
   readonly #settings: Settings;

@@ -8,6 +8,8 @@ export interface StatementText {
   code: string;
   /** True only if it surely changes nothing: it may then be repeated, and needs no write lane. */
   readOnly: boolean;
+  /** Whether RETURN stands where a statement begins, not as the clause of one; or what leaves a loop. */
+  leavesEarly: boolean;
 }
 
 const QUOTES = new Set(["'", '"', "`", "⟨"]);
@@ -15,6 +17,8 @@ const OPENING = new Set(["(", "{", "["]);
 const CLOSING = new Set([")", "}", "]"]);
 const ALWAYS_READING = new Set(["INFO", "SHOW"]);
 const PERHAPS_READING = /^(?:(?:select|return)\b|[{(]|[a-z_]+(?:::[a-z_0-9]+)*\()/i; // or an expression, as array::len(…)
+const LEAVES_EARLY =
+  /(?:[({[;,:=|+\-*/%!&<>?]|\b(?:then|else|from|only|where|and|or|not|in|is|throw|return|value|select|if|limit)\b)\s*(?:return|break|continue)\b/i;
 const WRITING =
   /\b(create|insert|update|upsert|delete|relate|define|remove|alter|rebuild|live|kill|use|access|for|throw|sleep)\b|\b(fn|ml|mod|silo|api|http|sequence|file)\s*::/i;
 
@@ -43,7 +47,13 @@ function describe(text: string, code: string): StatementText | undefined {
   const body = code.slice(from).trimEnd();
   const keyword = /^[a-z]+/i.exec(body)?.[0].toUpperCase() ?? body[0]!;
   const readOnly = ALWAYS_READING.has(keyword) || (PERHAPS_READING.test(body) && !WRITING.test(body));
-  return { text: text.slice(from).trimEnd(), keyword, code: body, readOnly };
+  return {
+    text: text.slice(from).trimEnd(),
+    keyword,
+    code: body,
+    readOnly,
+    leavesEarly: LEAVES_EARLY.test(body),
+  };
 }
 
 /** The text with spaces for comments, and underscores for strings and quoted names: nothing moves. */

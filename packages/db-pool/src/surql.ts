@@ -36,6 +36,11 @@ export class Statement<T = unknown> {
     return this.#parse().code;
   }
 
+  /** Whether a RETURN, or what leaves a loop, begins a statement in it. @internal */
+  get leavesEarly(): boolean {
+    return this.#parse().leavesEarly;
+  }
+
   /** @internal */
   get endsInComment(): boolean {
     return this.code.length < this.text.length;
@@ -157,18 +162,14 @@ export function renderTransaction(statements: readonly Statement[]): BoundText {
 const CONTAINABLE = new Set(["{", "IF", "FOR", "RETURN"]);
 /** In what these set, SurrealDB contains a RETURN by itself. */
 const CONTAINING = new Set(["CREATE", "INSERT", "UPDATE", "UPSERT", "DELETE", "RELATE"]);
-/** RETURN where a statement begins, not as the clause of one; and what leaves a loop. */
-const LEAVES_EARLY =
-  /(?:[({[;,:=|+\-*/%!&<>?]|\b(?:then|else|from|only|where|and|or|not|in|is|throw|return|value|select|if|limit)\b)\s*(?:return|break|continue)\b/i;
-
 /** Whether `renderTransaction` puts it into a block of its own. */
-export function isContained({ keyword, code }: Statement): boolean {
-  return CONTAINABLE.has(keyword) || (keyword === "DEFINE" && LEAVES_EARLY.test(code)); // the body of a function, mostly
+export function isContained({ keyword, leavesEarly }: Statement): boolean {
+  return CONTAINABLE.has(keyword) || (keyword === "DEFINE" && leavesEarly); // the body of a function, mostly
 }
 
 function contained(statement: Statement, text: string): string {
   if (isContained(statement)) return `{LET $_r={${text}\n};$_r}`;
-  if (CONTAINING.has(statement.keyword) || !LEAVES_EARLY.test(statement.code)) return text;
+  if (CONTAINING.has(statement.keyword) || !statement.leavesEarly) return text;
   throw new DbError({
     code: "db.bad_statement",
     message:
@@ -208,7 +209,21 @@ function checked<T>(statement: Statement<T>): Statement<T> {
   return statement;
 }
 
+/** What was found in texts before: those with parts are put together anew each time, and come out the same. */
+const known = new Map<string, StatementText>();
+const MOST_KNOWN = 1_000;
+const MOST_LENGTH = 8_192;
+
 function single(text: string): StatementText {
+  const before = known.get(text);
+  if (before) return before;
+  const parsed = parseSingle(text);
+  if (known.size >= MOST_KNOWN) known.clear();
+  if (text.length <= MOST_LENGTH) known.set(text, parsed);
+  return parsed;
+}
+
+function parseSingle(text: string): StatementText {
   const statements = splitStatements(text);
   if (statements.length === 1) return statements[0]!;
   throw new DbError({

@@ -2,6 +2,7 @@
 // dead one left behind stands in nobody's way.
 
 import { readdir, readFile, writeFile, mkdir } from "node:fs/promises";
+import { hostname } from "node:os";
 import { join } from "node:path";
 import { type Child, spawnChild, until } from "@sentient/testkit";
 import { describe, expect, test } from "vitest";
@@ -52,6 +53,17 @@ describe.each(["rocksdb", "surrealkv"])("%s", (kind) => {
     expect(await owner.kill("SIGKILL")).toEqual({ code: null, signal: "SIGKILL" });
     await using db = await openDatabase({ url });
     expect(await count(db)).toBe(2);
+    expect(db.predecessor).toEqual({ pid: owner.pid, host: hostname() });
+  });
+
+  test("has no predecessor where it is new, or was closed", async () => {
+    const { url } = await fresh();
+    await using owner = child(url, "write");
+    expect(await owner.exited).toEqual({ code: 0, signal: null });
+    await using db = await openDatabase({ url });
+    expect(db.predecessor).toBeUndefined();
+    await using other = await openDatabase({ url: (await fresh()).url });
+    expect(other.predecessor).toBeUndefined();
   });
 
   test("is ours once its owner has ended without closing it, which it does by itself", async () => {
