@@ -74,6 +74,7 @@ export async function rehearse(
     hasRoom: () => false,
     lingers: false,
     attempted: (_, work) => work(),
+    takenOver: () => Promise.resolve(),
   };
   const lease = leaseOn(run);
   const pass = new RehearsalPass(lease, definition, replay, tools);

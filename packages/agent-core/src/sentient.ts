@@ -46,6 +46,7 @@ import { Registry } from "./registry.ts";
 import { ROUTE, routing, type ByCapability } from "./routing.ts";
 import { SchedulesFace } from "./schedules.ts";
 import { requireStateFits, startOptionsOf, startOptionsOfName } from "./starting.ts";
+import { takeOver } from "./take-over.ts";
 import { silent, type Logger, type Tools } from "./tools.ts";
 import type { WorkerOptions } from "./worker-options.ts";
 import { Worker } from "./worker.ts";
@@ -144,7 +145,16 @@ export class Sentient implements AsyncDisposable {
     this.#registry = new Registry([routing(state), ...(rest.agents ?? []), ...(rest.workflows ?? [])]);
     const notices = new Notices();
     const find = (name: string) => this.#registry.find(name);
-    this.#tools = { state, clock, logger, notices, find, lingers: clock === systemClock, attempted };
+    this.#tools = {
+      state,
+      clock,
+      logger,
+      notices,
+      find,
+      lingers: clock === systemClock,
+      attempted,
+      takenOver: takeOver(db, state, logger),
+    };
     this.#ports = {
       state,
       bus: this.events,

@@ -40,6 +40,8 @@ export interface Tools {
   /** Whether a run is held for a moment where what it waits for may come in a moment; not where a test moves the time. */
   lingers: boolean;
   attempted: Attempted;
+  /** Resolves once what a process held that died with this folder is nobody's: it need not be waited for. */
+  takenOver: () => Promise<void>;
 }
 
 export const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} };

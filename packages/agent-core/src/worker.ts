@@ -103,6 +103,7 @@ export class Worker implements AsyncDisposable {
 
   async #start(): Promise<void> {
     await this.#registry.register(this.#tools.state);
+    await this.#tools.takenOver();
     if (this.#stopping.signal.aborted) return;
     await this.#beat();
     const { notices } = this.#tools;

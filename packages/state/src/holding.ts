@@ -1,11 +1,14 @@
 // Holding. Owns: keeping leases, giving them back, and noticing those that nobody keeps.
 
+import type { Statement } from "@sentient/db-pool";
 import type { Asked } from "@sentient/schema";
 import { z } from "zod";
 import { changeRun, type Context } from "./changing.ts";
 import { checked, StateError } from "./errors.ts";
 import { heldOf, LEASE_MS, type Lease } from "./lease.ts";
 import * as queries from "./queries.ts";
+import type { RunOf } from "./run.ts";
+import { readHeldIn, removeWorker } from "./workers-queries.ts";
 
 /** What a renewal found. */
 export interface Renewed {
@@ -77,7 +80,10 @@ export interface Released {
 /** Puts runs back into their queues whose worker was not heard of; one that fails keeps no other from it. */
 export async function releaseExpired(limit: number, context: Context): Promise<Released> {
   const { now, runs } = await context.db.query(queries.readExpired(limit, context.time.now));
-  const results = await Promise.allSettled(runs.map(({ id }) => release(id, now, context)));
+  const isOver = ({ until }: HeldBy) => until <= now;
+  const results = await Promise.allSettled(
+    runs.map(({ id }) => release(id, isOver, [queries.requireDue(id, context.time.now)], context)),
+  );
   return {
     released: results.flatMap((result) => (result.status === "fulfilled" ? (result.value ?? []) : [])),
     problems: results.flatMap((result) => (result.status === "rejected" ? result.reason : [])),
@@ -85,19 +91,38 @@ export async function releaseExpired(limit: number, context: Context): Promise<R
   };
 }
 
+const Process = z.strictObject({ pid: z.int().min(0), host: z.string().min(1).max(256) });
+
+/** The same at once for all whose worker was in a process that is known to be gone. */
+export async function releaseOf(process: { pid: number; host: string }, context: Context): Promise<string[]> {
+  const { pid, host } = checked(Process, process, "a process that is gone");
+  const { workers, runs } = await context.db.query(readHeldIn(pid, host));
+  const isGone = ({ worker }: HeldBy) => workers.includes(worker);
+  const released = await Promise.all(runs.map((id) => release(id, isGone, [], context)));
+  for (const worker of workers) await context.db.query(removeWorker(worker));
+  return released.flatMap((id) => id ?? []);
+}
+
+type HeldBy = RunOf<"running">["lease"];
+
 /** @returns undefined if it is not without a worker any more */
-async function release(id: string, now: Date, context: Context): Promise<string | undefined> {
+async function release(
+  id: string,
+  isWithout: (lease: HeldBy) => boolean,
+  statements: readonly Statement[],
+  context: Context,
+): Promise<string | undefined> {
   let isReleased = false;
   await changeRun(
     id,
     async ({ run }) => {
-      isReleased = run.status === "running" && run.lease.until <= now;
+      isReleased = run.status === "running" && isWithout(run.lease);
       if (run.status !== "running" || !isReleased) return undefined;
       const steps = await context.db.query(queries.countSteps(id));
       const { worker } = run.lease;
       return {
         events: [{ event: { type: "run.released", worker, reason: "lease_expired", steps } }],
-        statements: () => [queries.requireDue(id, context.time.now)],
+        statements: () => [...statements],
       };
     },
     context,

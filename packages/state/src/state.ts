@@ -21,7 +21,7 @@ import { explain, type Explanation } from "./explain.ts";
 import { Fleet } from "./fleet.ts";
 import { Limits } from "./flow.ts";
 import { fork, type ForkOptions } from "./fork.ts";
-import { renew, type Renewed, type RenewOptions } from "./holding.ts";
+import { releaseOf, renew, type Renewed, type RenewOptions } from "./holding.ts";
 import { journalAt, requireSame, type Attempted, type Journal, type Step } from "./journal.ts";
 import { heldOf, type HeldLease, type Lease } from "./lease.ts";
 import {
@@ -197,6 +197,18 @@ export class State {
    */
   sweep(options: SweepOptions = {}): Promise<Swept> {
     return sweep(options, this.#context, this.#depth);
+  }
+
+  /**
+   * Puts runs back into their queues whose worker was in a process that is known to be gone, and forgets those workers: nobody
+   * has to wait until their leases run out.
+   *
+   * @returns the runs
+   * @throws `state.bad_option`; what `bus.log.append` throws
+   * @example if (db.predecessor) await state.releaseOf(db.predecessor);
+   */
+  releaseOf(process: { pid: number; host: string }): Promise<string[]> {
+    return releaseOf(process, this.#context);
   }
 
   /**

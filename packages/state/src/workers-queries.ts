@@ -29,6 +29,17 @@ export const readLive = (live: number, now: Date | null) => surql<LiveWorker[]>`
 export const readWorker = (id: string, now: Date | null) => surql<{ now: Date; row: unknown }>`
   RETURN { now: ${now} ?? time::now(), row: (SELECT * FROM ONLY ${workerId(id)}) }`;
 
+/** The workers of a process, and the runs that they hold. */
+export const readHeldIn = (pid: number, host: string) => surql<{ workers: string[]; runs: string[] }>`{
+  LET $workers = (SELECT VALUE record::id(id) FROM worker WHERE pid = ${pid} AND host = ${host});
+  {
+    workers: $workers,
+    runs: IF array::len($workers) = 0 { [] } ELSE {
+      SELECT VALUE record::id(id) FROM run WHERE status = "running" AND lease.worker IN $workers
+    }
+  }
+}`;
+
 export const removeWorker = (id: string) => surql`DELETE ONLY ${workerId(id)} RETURN BEFORE`;
 
 /** Those that were not heard of for so many milliseconds. */

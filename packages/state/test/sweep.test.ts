@@ -42,6 +42,40 @@ describe("leases that ran out", () => {
     });
   });
 
+  test("need not run out where it is known which process is gone; those of others stay", async () => {
+    const clock = new VirtualClock();
+    const { state } = await freshState({ clock });
+    const beat = (id: string, pid: number) =>
+      state.workers.beat({
+        id,
+        pid,
+        host: "here",
+        release: "1",
+        queues: ["default"],
+        serves: ["a@1"],
+        slots: 9,
+        running: 0,
+      });
+    await beat("w-1", 101);
+    await beat("w-2", 102);
+    const [gone, stays] = await startMany(state, 2);
+    const [zombie] = await take(state, 1, "w-1");
+    const [other] = await take(state, 1, "w-2");
+    expect([zombie!.run.id, other!.run.id].toSorted()).toEqual([gone!, stays!].toSorted());
+    for (const who of [
+      { pid: 101, host: "elsewhere" },
+      { pid: 103, host: "here" },
+    ])
+      expect(await state.releaseOf(who)).toEqual([]);
+    expect(await state.releaseOf({ pid: 101, host: "here" })).toEqual([zombie!.run.id]);
+    expect(await state.releaseOf({ pid: 101, host: "here" })).toEqual([]);
+    expect((await state.workers.list()).map(({ id }) => id)).toEqual(["w-2"]);
+    await expect(state.commit(zombie!, { state: 1 })).rejects.toMatchObject({ code: "state.lease_lost" });
+    await state.commit(other!, { state: 1 });
+    expect(idsOf(await take(state, 2, "w-2"))).toEqual([zombie!.run.id]);
+    expect(await state.load(zombie!.run.id)).toMatchObject({ attempts: 2 });
+  });
+
   test("four who sweep, and those who claim meanwhile, make of each one run that goes on", async () => {
     const clock = new VirtualClock();
     const { state, db, bus } = await freshState({ clock });
