@@ -2,8 +2,7 @@
 // Whoever loses a race for the end of the log has done its work in vain. So it waits for a random while before the next try,
 // longer each time. The slower a process is, or the longer its batch, the likelier it loses, and it might lose for ever: who
 // has lost often takes a turn first, in which nobody else may append. Where races are lost all the time a turn is taken at
-// once: to ask for it is a short question, and a race that is lost costs a whole batch. Who has asked for one often, and it was
-// another's each time, comes next: nobody takes one before it.
+// once: to ask for it is a short question, and a race that is lost costs a whole batch.
 
 /** Losses in a row after which it takes a turn. */
 const LOSSES = 3;
@@ -13,8 +12,6 @@ const CROWDED = 0.25;
 const MAX_PAUSE = 16;
 /** The same for who asks for a turn: who comes too late leaves the log idle. */
 const MAX_PAUSE_FOR_TURN = 4;
-/** Refusals in a row after which it comes next. */
-const REFUSALS = 4;
 
 export class Contention {
   /** How long a commit takes, in milliseconds, of late. */
@@ -24,8 +21,8 @@ export class Contention {
   #crowd = 0;
   /** Waits are shorter than so many commits. */
   #spread = 0;
-  /** How often in a row it was another's turn. */
-  #refusals = 0;
+  /** Whether it is another's turn. */
+  #isRefused = false;
 
   get needsTurn(): boolean {
     return this.#losses >= LOSSES || this.#crowd >= CROWDED;
@@ -36,21 +33,15 @@ export class Contention {
     return Math.round(Math.min(5_000, Math.max(500, 20 * this.#took)));
   }
 
-  /** Whether it has waited so long that nobody is to come before it. */
-  get comesNext(): boolean {
-    return this.#refusals >= REFUSALS;
-  }
-
   /** How long to wait before the next try, in milliseconds: not at all before it asks for a turn. */
   get pause(): number {
-    if (this.comesNext) return Math.random() * this.#took; // the others wait for it
-    return this.needsTurn && this.#refusals === 0 ? 0 : Math.random() * this.#spread * this.#took;
+    return this.needsTurn && !this.#isRefused ? 0 : Math.random() * this.#spread * this.#took;
   }
 
   won(took: number): void {
     this.#took += (took - this.#took) / 8;
     this.#losses = 0;
-    this.#refusals = 0;
+    this.#isRefused = false;
     this.#spread = this.#spread <= 1 ? 0 : this.#spread / 2;
     this.#met(false);
   }
@@ -63,7 +54,7 @@ export class Contention {
 
   /** It has asked for a turn. */
   asked(isGranted: boolean): void {
-    this.#refusals = isGranted ? 0 : this.#refusals + 1;
+    this.#isRefused = !isGranted;
     if (isGranted) return;
     this.#met(true);
     this.#spreadOut(MAX_PAUSE_FOR_TURN);

@@ -324,8 +324,7 @@ export class Log {
   async #takeTurn(entries: readonly Pending[]): Promise<boolean> {
     if (!this.#contention.needsTurn || !hasEvents(entries)) return true;
     const unknown = this.#end.runs.unknown(runsOf(entries));
-    const { turn: ms, comesNext: asNext } = this.#contention;
-    const taking = queries.takeTurn({ producer: this.#producer, ms, asNext }, unknown);
+    const taking = queries.takeTurn(this.#producer, this.#contention.turn, unknown);
     const asked = this.#now();
     const view = await this.#db.query(taking, this.#timeFor(entries));
     this.#hasTurn = view !== undefined;
@@ -334,9 +333,9 @@ export class Log {
     return this.#hasTurn;
   }
 
-  /** Of which nothing was made, or will be; else the commit has ended it. */
+  /** Of which nothing was made; else the commit has ended it. */
   #giveUpTurn(): void {
-    if (!this.#hasTurn && !this.#contention.comesNext) return;
+    if (!this.#hasTurn) return;
     this.#hasTurn = false;
     void this.#db.query(queries.giveUpTurn(this.#producer)).catch(() => {}); // it ends by itself
   }

@@ -244,7 +244,8 @@ export interface Move {
  */
 export const moveHead = ({ producer, from, to, at }: Move) => surql<PreciseDate>`
   (UPDATE ONLY ${HEAD} SET position = ${to}, at = ${at}, turn = NONE
-    WHERE position = ${from.position} AND epoch = ${from.epoch} AND (turn.by = ${producer.id} OR ${isFree(producer)})
+    WHERE position = ${from.position} AND epoch = ${from.epoch}
+      AND (turn = NONE OR turn.by = ${producer.id} OR turn.until <= time::now())
       AND (${at} <= time::now() + 1s OR ${at} = at)
     RETURN VALUE time::now()) ?? { THROW ${THROWN.stale} }`;
 
@@ -281,45 +282,18 @@ export const removeProducer = (producer: RecordId) => surql`DELETE ${producer} R
 
 // turns
 
-export interface Turn {
-  producer: RecordId;
-  /** How long it lasts, in milliseconds. */
-  ms: number;
-  /** Whether it wants to be the next, if it is another's turn, or another is next. */
-  asNext: boolean;
-}
-
-/** Nobody else may append as long as it lasts. Answers with what is to be known for it, or nothing while it is another's turn. */
-export const takeTurn = (turn: Turn, runs: readonly string[]) => surql<View | undefined>`{
-  LET $turn = (UPDATE ONLY ${HEAD}
-    SET turn = { by: ${turn.producer.id}, until: time::now() + ${new Duration(`${turn.ms}ms`)} }, next = NONE
-    WHERE ${isFree(turn.producer)} RETURN VALUE position);
-  IF $turn = NONE { ${turn.asNext ? comeNext(turn) : surql`NONE`} } ELSE { ${view(runs)} }
+/** For so many milliseconds nobody else may append. Answers with what is to be known for it, or nothing while it is another's turn. */
+export const takeTurn = (producer: RecordId, ms: number, runs: readonly string[]) => surql<View | undefined>`{
+  LET $turn = (UPDATE ONLY ${HEAD} SET turn = { by: ${producer.id}, until: time::now() + ${new Duration(`${ms}ms`)} }
+    WHERE ${isFree(producer)} RETURN VALUE position);
+  IF $turn = NONE { NONE } ELSE { ${view(runs)} }
 }`;
 
-/** Behind the turn of who has it, for as long as one of its own would last. Written once: who appends meanwhile may conflict with it. */
-const comeNext = ({ producer, ms }: Turn) => surql`{
-    UPDATE ${HEAD} SET next = {
-      by: ${producer.id},
-      until: (IF turn.until > time::now() { turn.until } ELSE { time::now() }) + ${new Duration(`${ms}ms`)}
-    } WHERE next = NONE OR next.until <= time::now() RETURN NONE;
-    NONE
-  }`;
-
 export const giveUpTurn = (producer: RecordId) => surql`
-  UPDATE ${HEAD} SET
-    turn = IF turn.by = ${producer.id} { NONE } ELSE { turn },
-    next = IF next.by = ${producer.id} { NONE } ELSE { next }
-  WHERE turn.by = ${producer.id} OR next.by = ${producer.id} RETURN NONE`;
+  UPDATE ${HEAD} SET turn = NONE WHERE turn.by = ${producer.id} RETURN NONE`;
 
-/** It is nobody else's turn, and nobody else is next. */
 function isFree(producer: RecordId): Statement {
-  return surql`(${isHis("turn", producer)} AND ${isHis("next", producer)})`;
-}
-
-function isHis(place: "turn" | "next", { id }: RecordId): Statement {
-  const field = ident(place);
-  return surql`(${field} = NONE OR ${field}.by = ${id} OR ${field}.until <= time::now())`;
+  return surql`turn = NONE OR turn.by = ${producer.id} OR turn.until <= time::now()`;
 }
 
 export const insertRows = (table: string, rows: readonly object[]) =>

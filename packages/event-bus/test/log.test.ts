@@ -18,7 +18,6 @@ import { Contention } from "../src/contention.ts";
 import { hashOfEvent } from "../src/hash-chain.ts";
 import type { Entry } from "../src/entry.ts";
 import type { Log } from "../src/log.ts";
-import * as queries from "../src/queries.ts";
 import { collect } from "./support/collect.ts";
 import { failureOf } from "./support/failure.ts";
 import { busOn, freshBus, freshDatabase, freshFolder } from "./support/fresh.ts";
@@ -935,60 +934,6 @@ test("a turn that was taken and not used ends when nothing comes of it, and by i
   await db.query(surql`UPDATE log:head SET turn = { by: "somebody", until: time::now() + 300ms }`);
   expect(await bus.publish(told(1))).toBe(2);
   expect(await db.query(surql`SELECT VALUE turn FROM ONLY log:head`)).toBeUndefined();
-});
-
-describe("who has waited long for a turn", () => {
-  const MINUTE = 60_000;
-  const producer = (id: string) => new RecordId("producer", id);
-
-  async function takingTurns(asNext: boolean) {
-    const { db, bus } = await freshBus();
-    await bus.publish(told(0));
-    const takes = async (id: string, next = false) =>
-      (await db.query(queries.takeTurn({ producer: producer(id), ms: MINUTE, asNext: next }, []))) !==
-      undefined;
-    const ends = (id: string) => db.query(queries.giveUpTurn(producer(id)));
-    expect(await takes("first")).toBe(true);
-    expect(await takes("waits", asNext)).toBe(false);
-    await ends("first");
-    return { bus, db, takes, ends };
-  }
-
-  test("comes next, though others ask before it, and after it anybody may", async () => {
-    const { bus, takes, ends } = await takingTurns(true);
-    expect(await takes("other")).toBe(false);
-    expect(await takes("other", true)).toBe(false); // it stays the next
-    expect(await takes("waits")).toBe(true);
-    await ends("waits");
-    expect(await takes("other")).toBe(true);
-    await ends("other");
-    expect(await bus.publish(told(1))).toBe(2);
-  });
-
-  test("control: else who asks first has it", async () => {
-    const { takes } = await takingTurns(false);
-    await sabotage("nobody is next", async () => expect(await takes("other")).toBe(false));
-  });
-
-  test("is waited for by who needs no turn either, and by nobody once it is not heard of or has given up", async () => {
-    const { bus, db, takes, ends } = await takingTurns(true);
-    await ends("waits");
-    expect(await bus.publish(told(1))).toBe(2);
-    await db.query(surql`UPDATE log:head SET next = { by: "gone", until: time::now() + 300ms }`);
-    expect(await takes("other")).toBe(false);
-    expect(await bus.publish(told(2))).toBe(3);
-    expect(await takes("other")).toBe(true);
-  });
-
-  test("is who was refused several times in a row", () => {
-    const contention = new Contention();
-    for (const _ of range(3)) contention.asked(false);
-    expect(contention.comesNext).toBe(false);
-    contention.asked(false);
-    expect(contention.comesNext).toBe(true);
-    contention.asked(true);
-    expect(contention.comesNext).toBe(false);
-  });
 });
 
 test("a clock that is ahead does not make events of the future", async () => {

@@ -15,8 +15,6 @@ export const LogMark = z.object({
   epoch: z.int().min(0).optional(),
   /** Of the head: whose turn it is to append, while several processes contend. */
   turn: z.object({ by: ProducerId, until: z.date() }).optional(),
-  /** Of the head: who has waited long, and comes next, unless it is not heard of until then. */
-  next: z.object({ by: ProducerId, until: z.date() }).optional(),
 });
 export type LogMark = z.infer<typeof LogMark>;
 

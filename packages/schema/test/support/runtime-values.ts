@@ -322,17 +322,9 @@ export const samples: Record<Noun, Sample> = {
     schema: LogMark,
     table: logTable,
     values: [
-      {
-        id: "head",
-        position: 7,
-        at,
-        epoch: 2,
-        turn: { by: "p-1", until: at },
-        next: { by: "p-2", until: at },
-      },
+      { id: "head", position: 7, at, epoch: 2, turn: { by: "p-1", until: at } },
       { id: "floor", position: 0, at },
     ],
-    since: { next: 8 },
   },
   run_tail: {
     schema: RunTail,
