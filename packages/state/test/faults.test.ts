@@ -26,7 +26,7 @@ const LONG = process.env.SENTIENT_LONG !== undefined;
 const KILLS = Number(process.env.SENTIENT_KILLS ?? 40);
 const RUNS = 500;
 /** Runs that are not over at any time: workers have room for them, so that nothing waits but for a lease to run out. */
-const OPEN = 60;
+const OPEN = 24;
 const STEPS = 10;
 const LEASE_MS = 3_000;
 const TEST_MS = 180_000 + KILLS * 10_000;
@@ -127,7 +127,7 @@ test(
   async () => {
     const random = seeded();
     console.log(`SEED=${random.seed}`);
-    const at = await house({ pause: 200, atOnce: OPEN / 2 });
+    const at = await house({ pause: 100, atOnce: OPEN / 2 });
     const { db, state } = at;
     const workers = await Promise.all(range(4).map(() => at.worker()));
     const ids: string[] = [];
