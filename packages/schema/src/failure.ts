@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { limits } from "./limits.ts";
-import { withoutSecrets } from "./secrets.ts";
+import { redaction } from "./secrets.ts";
 
 const Cause = z.object({
   name: z.string().max(200),
@@ -40,7 +40,8 @@ export function failureOf(thrown: unknown, retryable = false, secrets: readonly 
 }
 
 function described(thrown: unknown, retryable: boolean, secrets: readonly string[]): Failure {
-  const kept = (text: string) => cut(withoutSecrets(text.slice(0, LOOKED_AT), secrets), limits.errorBytes);
+  const redact = redaction(secrets);
+  const kept = (text: string) => cut(redact(text.slice(0, LOOKED_AT)), limits.errorBytes);
   const told = (of: unknown): z.infer<typeof Cause> => {
     const error = of instanceof Error ? of : new Error(String(of));
     const { code } = error as { code?: unknown };

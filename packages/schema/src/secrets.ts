@@ -26,11 +26,18 @@ const LOOKS: readonly [RegExp, string][] = [
  * @example withoutSecrets("401 for Bearer 0123456789abcdef"); // "401 for Bearer [redacted]"
  */
 export function withoutSecrets(text: string, known: readonly string[] = []): string {
-  let rest = text;
-  for (const secret of [...known, ...environmentSecrets()])
-    if (secret.length >= LEAST) rest = rest.replaceAll(secret, REDACTED);
-  for (const [look, instead] of LOOKS) rest = rest.replace(look, instead);
-  return rest;
+  return redaction(known)(text);
+}
+
+/** The same for several texts: the environment is looked through once. */
+export function redaction(known: readonly string[]): (text: string) => string {
+  const secrets = [...known, ...environmentSecrets()].filter(({ length }) => length >= LEAST);
+  return (text) => {
+    let rest = text;
+    for (const secret of secrets) rest = rest.replaceAll(secret, REDACTED);
+    for (const [look, instead] of LOOKS) rest = rest.replace(look, instead);
+    return rest;
+  };
 }
 
 function environmentSecrets(): string[] {
