@@ -180,7 +180,7 @@ async function endLease(lease: HeldLease, part: Part, tools: Tools): Promise<Pla
   const { bus, time } = tools;
   const end = part.change.end!;
   const isAsked = "pause" in end && end.pause.asked;
-  if (isAsked) await reload(lease, tools);
+  if (isAsked || lease.run.asked) await reload(lease, tools); // it may be asked no longer, or be another's by now
   for (let tries = 0; tries < MOST_TRIES; tries++) {
     lease.requireHeld();
     const run = asOf(lease, part);

@@ -421,6 +421,27 @@ describe("a run that is about to wait", () => {
     expect(lease.run.asked?.what).toBe(what);
   });
 
+  test("waits after all where what was asked of it was taken back", async () => {
+    const { state } = await freshState();
+    const lease = await running(state);
+    const waiting = () => state.commit(lease, wait({ for: "timer", at: "a", until: soon }));
+    await state.pause(lease.run.id);
+    expect(await codeOf(waiting)).toBe("state.nothing_to_wait_for");
+    await state.resume(lease.run.id);
+    await waiting();
+    expect(await state.load(lease.run.id)).toMatchObject({ status: "waiting" });
+  });
+
+  test("learns that it is another's by now, though it was asked something before", async () => {
+    const { state } = await freshState();
+    const lease = await running(state);
+    const waiting = () => state.commit(lease, wait({ for: "timer", at: "a", until: soon }));
+    await state.cancel(lease.run.id);
+    expect(await codeOf(waiting)).toBe("state.nothing_to_wait_for");
+    await state.cancel(lease.run.id, { force: true });
+    expect(await codeOf(waiting)).toBe("state.lease_lost");
+  });
+
   test("is not paused once it was asked to be cancelled instead", async () => {
     const { state } = await freshState();
     const lease = await running(state);
