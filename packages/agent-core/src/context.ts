@@ -1,5 +1,6 @@
 // What a handler sees of its run.
 
+import type { Statement } from "@sentient/db-pool";
 import type { Json } from "@sentient/schema";
 import type { z } from "zod";
 import type { Definition, Given, OnCancel, OutputOf, SignalSchemas } from "./define.ts";
@@ -15,6 +16,11 @@ export interface StepOptions {
   input?: Json;
   /** For who is called: the key of the step if left out. */
   idempotencyKey?: string;
+  /**
+   * Begun once, and never tried again, for what nobody may do twice: that it begins is on disk before it does. Where it was cut
+   * off then, nobody knows what became of it, and it has failed with `agent.outcome_unknown`. What undoes is tried again all the same.
+   */
+  once?: boolean;
 }
 
 /** What a step sees while it works. */
@@ -29,6 +35,10 @@ export interface StepContext {
   readonly chunk: (data: Json) => void;
   /** How far it is; the last one counts. */
   readonly progress: (done: number, total?: number, note?: string) => void;
+  /** Tells of an event of its own, in the transaction that remembers its result; of an attempt that fails nothing is told. */
+  readonly emit: (type: string, data?: Json) => void;
+  /** Writes rows of yours in that same transaction: they and the result are there, or neither. A statement that fails fails the attempt. */
+  readonly write: (...statements: readonly Statement[]) => void;
 }
 
 export interface WaitOptions<T extends z.ZodType = z.ZodType> {

@@ -1,4 +1,4 @@
-import { SentientError } from "@sentient/db-pool";
+import { DbError, SentientError } from "@sentient/db-pool";
 import { SchemaError, type Failure } from "@sentient/schema";
 import { StateError } from "@sentient/state";
 import type { z } from "zod";
@@ -22,6 +22,7 @@ export type AgentErrorCode =
   | "agent.invalid_state"
   | "agent.cancelled"
   | "agent.step_timeout"
+  | "agent.outcome_unknown"
   | "agent.question_expired"
   | "agent.nested"
   | "agent.too_long"
@@ -126,6 +127,11 @@ export function isOfWhatIsCommitted(error: unknown): boolean {
   );
 }
 
+/** Whether a statement that somebody else has written refuses it. */
+export function isOfStatements(error: unknown): boolean {
+  return error instanceof DbError && !error.retryable && error.outcome === "not_applied";
+}
+
 /** Whether nothing was changed, and the very same may succeed a moment later. */
 export function isPassing(error: unknown): boolean {
   const { retryable, outcome } = error as Partial<SentientError>;
@@ -162,5 +168,13 @@ export function tooManyWaitsError(run: string, most: number): AgentError {
     code: "agent.bad_option",
     message: `the run ${run} waits for ${most} things at once, and that is the most; say fewer at once with ctx.map and its concurrency`,
     details: { run },
+  });
+}
+
+export function outcomeUnknownError(name: string, run: string): AgentError {
+  return new AgentError({
+    code: "agent.outcome_unknown",
+    message: `the step ${name} of the run ${run} was begun and cut off: nobody knows what became of it, and it is not begun twice; look what it did`,
+    details: { run, step: name },
   });
 }

@@ -25,6 +25,7 @@ import {
 import { Activity } from "./activity.ts";
 import type { Definition } from "./define.ts";
 import {
+  isOfStatements,
   isOfWhatIsAsked,
   isOfWhatIsCommitted,
   isPassing,
@@ -222,7 +223,7 @@ export class Pass {
         return await this.#commitNow(change, told);
       } catch (error) {
         if (told) this.outbox.putBack(told);
-        if (isOfWhatIsCommitted(error)) throw error;
+        if (isOfWhatIsCommitted(error) || (change.statements && isOfStatements(error))) throw error;
         if (!isPassing(error) || this.time + AGAIN_MS >= this.lease.until.getTime())
           return this.#lose(error, change.end !== undefined);
         await sleep(backoff(tries, { first: 20, max: AGAIN_MS }));

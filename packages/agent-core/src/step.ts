@@ -1,13 +1,16 @@
 // Step. Owns: doing one thing once, as far as can be: its attempts, its time, and what is remembered of it.
 // S1. What is remembered is the answer, and what a step answers the first time is what it will be the next time: JSON.
 // S2. An attempt that fails is remembered with when the next one comes; that one may be in another process.
-// S3. What undoes something never fails for good: each time that somebody has the run go on it is tried once more.
+// S3. What is to be begun once has begun on disk before it does, and is not begun again.
+// S4. A step's own rows and events are committed with its result; those of an attempt that fails are not.
+// S5. What undoes something never fails for good: each time that somebody has the run go on it is tried once more.
 
-import { canonicalJson, hashOf, type Failure, type Json, type StepKey } from "@sentient/schema";
-import type { Step } from "@sentient/state";
+import type { Statement } from "@sentient/db-pool";
+import { canonicalJson, failureOf, hashOf, type Failure, type Json, type StepKey } from "@sentient/schema";
+import type { Change, Step } from "@sentient/state";
 import { z } from "zod";
 import type { StepContext, StepOptions } from "./context.ts";
-import { AgentError, checked, RememberedError } from "./errors.ts";
+import { AgentError, checked, outcomeUnknownError, RememberedError } from "./errors.ts";
 import { OVER, unlessAborted } from "./aborted.ts";
 import { asJson } from "./json.ts";
 import { progressOf } from "./telling.ts";
@@ -24,7 +27,10 @@ const Options = z.strictObject({
     .optional(),
   input: z.unknown().optional(),
   idempotencyKey: z.string().min(1).max(1_024).optional(),
+  once: z.boolean().default(false),
 });
+
+const ONCE: CheckedPolicy = RetryPolicy.parse({ attempts: 1 });
 
 /** How long a step may take until it is told that it has begun, in milliseconds. */
 const LONG_MS = 1_000;
@@ -45,6 +51,7 @@ export async function performStep(
     input,
     timeout,
     idempotencyKey = `${pass.lease.run.id}/${key}`,
+    once: isOnce,
     ...rest
   } = checked(Options, options, `the step ${name}`);
   const inputHash =
@@ -55,9 +62,19 @@ export async function performStep(
   if (before?.status === "completed") return before.result;
   if (before?.status === "failed") throw new RememberedError(before.error);
   await pass.fresh(place, key);
-  const policy = rest.retry ?? pass.definition.retry;
+  const once = isOnce && !place.isUndo; // S5
+  const policy = once ? ONCE : (rest.retry ?? pass.definition.retry);
   const step: Attempting = { pass, place, key, name, work, timeout, idempotencyKey, policy, inputHash };
-  return attempt(step, before);
+  if (once) await beginOnce(step, before);
+  return attempt(step, once ? undefined : before);
+}
+
+/** S3. */
+async function beginOnce({ pass, key, name, inputHash }: Attempting, before: Step | undefined): Promise<void> {
+  if (!before) return pass.commit({ steps: [{ key, name, ...inputHash, status: "started" }] });
+  const failure = failureOf(outcomeUnknownError(name, pass.lease.run.id));
+  await pass.commit({ steps: [{ key, name, ...inputHash, status: "failed", error: failure }] });
+  throw new RememberedError(failure);
 }
 
 interface Attempting {
@@ -80,8 +97,9 @@ async function attempt(step: Attempting, before: Step | undefined): Promise<unkn
     await pass.fresh(place, key);
     const startedAt = new Date(pass.time);
     try {
-      const result = asJson(await tryOnce(step, attempts), `the result of the step ${key}`);
-      await remember(step, { status: "completed", result }, attempts, startedAt);
+      const { value, along } = await tryOnce(step, attempts);
+      const result = asJson(value, `the result of the step ${key}`);
+      await remember(step, { status: "completed", result }, attempts, startedAt, along);
       return result;
     } catch (error) {
       if (place.signal.aborted) throw error; // of its run or its branch: it has not failed
@@ -89,7 +107,7 @@ async function attempt(step: Attempting, before: Step | undefined): Promise<unkn
       pass.state?.keepSound();
       const delay = delayAfter(policy, attempts, error);
       if (delay === undefined) {
-        if (place.isUndo) await rememberRetry(step, failure, attempts, startedAt, new Date(pass.time)); // S3
+        if (place.isUndo) await rememberRetry(step, failure, attempts, startedAt, new Date(pass.time)); // S5
         else await remember(step, { status: "failed", error: failure }, attempts, startedAt);
         throw new RememberedError(failure);
       }
@@ -106,8 +124,9 @@ function remember(
   outcome: Outcome,
   attempts: number,
   startedAt: Date,
+  along: Along = {},
 ) {
-  return pass.commit({ steps: [{ key, name, attempts, startedAt, ...inputHash, ...outcome }] });
+  return pass.commit({ steps: [{ key, name, attempts, startedAt, ...inputHash, ...outcome }], ...along });
 }
 
 /** S2. */
@@ -130,10 +149,14 @@ function untilRetry(pass: Pass, place: Place, key: StepKey, at: Date): Promise<t
   );
 }
 
-async function tryOnce(step: Attempting, attempt: number): Promise<unknown> {
+/** S4. */
+type Along = Pick<Change, "events" | "statements">;
+
+async function tryOnce(step: Attempting, attempt: number): Promise<{ value: unknown; along: Along }> {
   const { pass, place, key, name, timeout, work, idempotencyKey } = step;
   const over = new AbortController();
   const stream = pass.stream.of(key, attempt);
+  const along = { events: [] as { type: string; data: Json }[], statements: [] as Statement[] };
   const context: StepContext = Object.freeze({
     idempotencyKey,
     attempt,
@@ -141,6 +164,8 @@ async function tryOnce(step: Attempting, attempt: number): Promise<unknown> {
     chunk: (data: Json) => stream.write(asJson(data, `a chunk of the step ${key}`)),
     progress: (done: number, total?: number, note?: string) =>
       pass.outbox.progress(undefined, progressOf(done, total, note)),
+    emit: (type: string, data: Json = null) => void along.events.push({ type, data: asJson(data, `the data of the event ${type}`) }),
+    write: (...statements: readonly Statement[]) => void along.statements.push(...statements),
   });
   const long = tellOfLong(step, attempt);
   const cancelTimeout =
@@ -148,7 +173,7 @@ async function tryOnce(step: Attempting, attempt: number): Promise<unknown> {
       ? () => {}
       : pass.tools.clock.after(timeout, () => over.abort(timeoutError(name, timeout)));
   try {
-    const result = await unlessAborted(
+    const value = await unlessAborted(
       pass.inStep.run(key, () =>
         pass.tools.attempted(
           { run: pass.lease.run.id, key, name, attempt, signal: context.signal },
@@ -158,7 +183,8 @@ async function tryOnce(step: Attempting, attempt: number): Promise<unknown> {
       context.signal,
     );
     stream.end();
-    return result;
+    const { events, statements } = along;
+    return { value, along: { events, ...(statements.length > 0 ? { statements } : {}) } };
   } finally {
     cancelTimeout();
     over.abort(OVER);

@@ -10,7 +10,8 @@ export type { Served, ServeOptions } from "./serve.ts";
 
 // asking
 export { surql, rawSurql, ident } from "./surql.ts";
-export type { Statement, Identifier } from "./surql.ts";
+export { Statement } from "./surql.ts";
+export type { Identifier } from "./surql.ts";
 export type { Database } from "./db.ts";
 export type { Predecessor } from "./source.ts";
 export type { Session } from "./session.ts";

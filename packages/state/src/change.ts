@@ -1,5 +1,6 @@
 // What a worker may change in one commit, checked.
 
+import { Statement } from "@sentient/db-pool";
 import { EVENT_TYPES, Failure, Name, StepKey, Wait, type EventType, type Json } from "@sentient/schema";
 import { z } from "zod";
 import { readAnswerSchema } from "./answer-schema.ts";
@@ -99,6 +100,8 @@ export const Change = z.strictObject({
     )
     .max(400)
     .optional(),
+  /** Statements about rows of somebody else's, to be committed along: one that fails refuses all of it. */
+  statements: z.array(z.instanceof(Statement)).max(500).optional(),
   /** Whether the run has something to undo from now on, when it is cancelled. */
   compensates: z.boolean().optional(),
   /** Ends the lease. */

@@ -1,0 +1,3 @@
+import { databaseTests } from "@sentient/testkit/vitest";
+
+export default databaseTests({ isolate: true });
