@@ -162,7 +162,10 @@ export interface Context<State = unknown, Signals extends SignalSchemas = Signal
   /** Has another agent or workflow do something, as a run of its own, or whoever can do it, and waits for what that gives. */
   call<D extends Definition>(what: D, ...given: Given<D, CallOptions>): Promise<OutputOf<D>>;
   call(what: string | ByCapability, input?: Json, options?: CallOptions): Promise<Json>;
-  /** The same without waiting. */
+  /** The same, and tells that it does: for what is another's to finish, whose answer is this run's. */
+  handoff<D extends Definition>(what: D, ...given: Given<D, CallOptions>): Promise<OutputOf<D>>;
+  handoff(what: string | ByCapability, input?: Json, options?: CallOptions): Promise<Json>;
+  /** Has another do something, as `call` does, without waiting. */
   spawn<D extends Definition>(what: D, ...given: Given<D, CallOptions>): Promise<Child<OutputOf<D>>>;
   spawn(what: string | ByCapability, input?: Json, options?: CallOptions): Promise<Child<Json>>;
 

@@ -23,6 +23,7 @@ export type AgentErrorCode =
   | "agent.cancelled"
   | "agent.step_timeout"
   | "agent.outcome_unknown"
+  | "agent.no_output"
   | "agent.question_expired"
   | "agent.nested"
   | "agent.too_long"

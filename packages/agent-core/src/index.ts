@@ -26,6 +26,27 @@ export type {
 } from "./context.ts";
 export type { RetryPolicy } from "./retry.ts";
 
+// agents that think
+export { converse } from "./turn.ts";
+export type { Conversation, ConversationEnd, ConverseOptions, Meter, Metered, SoFar } from "./turn.ts";
+export type { Said } from "./said.ts";
+export type {
+  FilePart,
+  Message,
+  Model,
+  ReasoningPart,
+  TextPart,
+  Tool,
+  ToolCall,
+  ToolCallPart,
+  ToolResultPart,
+  ToolSpec,
+  Turn,
+  TurnEnd,
+  TurnEvent,
+  Usage,
+} from "./model.ts";
+
 // where it runs
 export { createSentient } from "./sentient.ts";
 export type { RunOptions, Sentient, SentientOptions } from "./sentient.ts";

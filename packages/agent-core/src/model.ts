@@ -1,7 +1,8 @@
-// The model port. Owns: what is asked of a language model in one turn, and what it says, in the words of no provider.
+// The model and tool ports. Owns: what is asked of a language model in one turn, and what it says, in the words of no provider.
 // A model is a function, so that whoever has one can wrap it: `@sentient/ai` makes one of any model of the AI SDK.
 
 import type { Json } from "@sentient/schema";
+import type { Context } from "./context.ts";
 
 export interface TextPart {
   type: "text";
@@ -96,3 +97,21 @@ export type TurnEvent =
  * @param signal ends the request
  */
 export type Model = (turn: Turn, signal: AbortSignal) => AsyncIterable<TurnEvent>;
+
+/** What a model wants of a tool. */
+export interface ToolCall {
+  id: string;
+  args: Json;
+  /** What was said before. */
+  messages: readonly Message[];
+}
+
+/**
+ * Something that a model may use. What it does is done through the run it is used in, so that it is remembered; what it throws is
+ * told to the model, and it goes on.
+ */
+export interface Tool extends ToolSpec {
+  call: (ctx: Context, call: ToolCall) => Promise<Json>;
+  /** Whether what it gives is the answer of the conversation, which ends with it. */
+  ends?: boolean;
+}

@@ -27,6 +27,8 @@ import { performStep } from "./step.ts";
 import { emitEvent, logOf, makeCheckpoint, patchAt, progressOf } from "./telling.ts";
 import { askPerson, sleepUntil, waitForSignal } from "./waits.ts";
 
+type Wanted = Definition | string | ByCapability;
+
 /** What is to be undone, in the order in which it was done. */
 export interface Undo {
   name: string;
@@ -66,6 +68,12 @@ export function contextOf(pass: Pass, root: Place, path: Scope, undoes: Undo[]):
       heeded(async () => work({ pass, place, key: keyOf(name), open }));
     const draw = drawing(pass, scope);
     const chunks = new Map<StepKey, number>();
+    const call = (wanted: Wanted, given: unknown, options: CallOptions = {}) => {
+      const { what, input, name } = calledFor(wanted, given);
+      return at(options.name ?? name, (key) => callRun(pass, place, { key, what, input, options }));
+    };
+    const emit = (type: string, data: Json = null) =>
+      at(`emit:${type}`, (key) => emitEvent(pass, place, key, type, data));
     const context = {
       run: info,
       key: `${info.id}/${scope.path}`,
@@ -84,11 +92,13 @@ export function contextOf(pass: Pass, root: Place, path: Scope, undoes: Undo[]):
         }),
       ask: (name: string, options: AskOptions = {}) =>
         at(name, (key) => askPerson(pass, place, key, name, options)),
-      call: (wanted: Definition | string | ByCapability, given: unknown, options: CallOptions = {}) => {
-        const { what, input, name } = calledFor(wanted, given);
-        return at(options.name ?? name, (key) => callRun(pass, place, { key, what, input, options }));
-      },
-      spawn: (wanted: Definition | string | ByCapability, given: unknown, options: CallOptions = {}) => {
+      call,
+      handoff: (wanted: Wanted, given: unknown, options: CallOptions = {}) =>
+        heeded(async () => {
+          await emit("agent.handoff", { to: nameOf(wanted) });
+          return call(wanted, given, options);
+        }),
+      spawn: (wanted: Wanted, given: unknown, options: CallOptions = {}) => {
         const { what, input, name } = calledFor(wanted, given);
         return at(options.name ?? name, async (key): Promise<Child<Json>> => {
           const id = await spawnRun(pass, place, { key, what, input, options });
@@ -113,8 +123,7 @@ export function contextOf(pass: Pass, root: Place, path: Scope, undoes: Undo[]):
         const { concurrency, name } = checked(MapOptions, options, "a map");
         return fork(name, (of) => map(of, items, each, concurrency));
       },
-      emit: (type: string, data: Json = null) =>
-        at(`emit:${type}`, (key) => emitEvent(pass, place, key, type, data)),
+      emit,
       progress: (done: number, total?: number, note?: string) =>
         pass.outbox.progress(place.path, progressOf(done, total, note)),
       checkpoint: (name: string, metadata?: Json) =>
@@ -145,6 +154,11 @@ function heeded<T>(work: () => Promise<T>): Promise<T> {
   const promise = work();
   promise.catch(() => {});
   return promise;
+}
+
+function nameOf(wanted: Wanted): string | string[] {
+  if (typeof wanted === "string") return wanted;
+  return wanted.run ? wanted.name : [...wanted.capabilities];
 }
 
 function infoOf({ lease: { run } }: Pass): RunInfo {

@@ -70,7 +70,10 @@ export async function performStep(
 }
 
 /** S3. */
-async function beginOnce({ pass, key, name, inputHash }: Attempting, before: Step | undefined): Promise<void> {
+async function beginOnce(
+  { pass, key, name, inputHash }: Attempting,
+  before: Step | undefined,
+): Promise<void> {
   if (!before) return pass.commit({ steps: [{ key, name, ...inputHash, status: "started" }] });
   const failure = failureOf(outcomeUnknownError(name, pass.lease.run.id));
   await pass.commit({ steps: [{ key, name, ...inputHash, status: "failed", error: failure }] });
@@ -164,7 +167,8 @@ async function tryOnce(step: Attempting, attempt: number): Promise<{ value: unkn
     chunk: (data: Json) => stream.write(asJson(data, `a chunk of the step ${key}`)),
     progress: (done: number, total?: number, note?: string) =>
       pass.outbox.progress(undefined, progressOf(done, total, note)),
-    emit: (type: string, data: Json = null) => void along.events.push({ type, data: asJson(data, `the data of the event ${type}`) }),
+    emit: (type: string, data: Json = null) =>
+      void along.events.push({ type, data: asJson(data, `the data of the event ${type}`) }),
     write: (...statements: readonly Statement[]) => void along.statements.push(...statements),
   });
   const long = tellOfLong(step, attempt);

@@ -23,7 +23,8 @@ async function stopSome(at: House, count: number): Promise<number[]> {
   const workers = [await at.worker(), await at.worker()];
   await Promise.all(
     range(20).map(() =>
-      at.sentient.start(at.jobs.count, { steps: 20 * count, pause: 40 }, { maxAttempts: 1_000 }),
+      // which do not end meanwhile, however long a process takes to begin
+      at.sentient.start(at.jobs.count, { steps: 10_000, pause: 40 }, { maxAttempts: 1_000 }),
     ),
   );
   const took: number[] = [];
