@@ -106,17 +106,17 @@ const MOST_SHOWN = 16_384;
  * @example const { output } = await converse(ctx, { model, prompt: "Is 7 a prime?", output: z.object({ isPrime: z.boolean() }) });
  */
 export async function converse<Output extends z.ZodType>(
-  ctx: Context<never>,
+  ctx: Context,
   options: ConverseOptions<Output> & { output: Output },
 ): Promise<Conversation<z.output<Output>>>;
-export async function converse(ctx: Context<never>, options: ConverseOptions): Promise<Conversation<Json>>;
-export async function converse(ctx: Context<never>, given: ConverseOptions): Promise<Conversation<unknown>> {
+export async function converse(ctx: Context, options: ConverseOptions): Promise<Conversation<Json>>;
+export async function converse(ctx: Context, given: ConverseOptions): Promise<Conversation<unknown>> {
   const options = checkedOptions(given);
   const messages = begun(options);
   let usage = NO_USAGE;
   let repairs = 0;
   for (let turns = 1; ; turns++) {
-    const said = await speak(ctx, options, messages);
+    const said = await speak(ctx, options, [...messages]);
     messages.push(said.message);
     usage = addUsage(usage, said.usage);
     const text = textOf(said.message);
@@ -163,7 +163,7 @@ function begun({ prompt, messages = [] }: Checked): Message[] {
 const saying = (text: string): Message => ({ role: "user", content: [{ type: "text", text }] });
 
 /** V1. */
-async function speak(ctx: Context<never>, options: Checked, messages: readonly Message[]): Promise<Said> {
+async function speak(ctx: Context, options: Checked, messages: readonly Message[]): Promise<Said> {
   const { model, instructions, tools, output, maxOutput, temperature, meter, retry, timeout } = options;
   const said = await ctx.step(
     "model",
@@ -189,7 +189,7 @@ async function speak(ctx: Context<never>, options: Checked, messages: readonly M
 }
 
 function useTools(
-  ctx: Context<never>,
+  ctx: Context,
   options: Checked,
   calls: readonly ToolCallPart[],
   messages: readonly Message[],
@@ -212,7 +212,7 @@ interface Use {
   messages: readonly Message[];
 }
 
-async function useTool(ctx: Context<never>, options: Checked, { call, index, messages }: Use) {
+async function useTool(ctx: Context, options: Checked, { call, index, messages }: Use) {
   const { id, name, args } = call;
   const tool = toolOf(options, name);
   try {
@@ -227,7 +227,7 @@ async function useTool(ctx: Context<never>, options: Checked, { call, index, mes
 }
 
 /** V2. */
-async function refused(ctx: Context<never>, { name, args }: ToolCallPart, why: string): Promise<Error> {
+async function refused(ctx: Context, { name, args }: ToolCallPart, why: string): Promise<Error> {
   await ctx.emit("tool.refused", {
     tool: name.slice(0, 256),
     why,

@@ -1,0 +1,10 @@
+// tools
+export { defineTool, rawTool } from "./tool.ts";
+export type { DefinedTool, Effect, RawToolOptions, ToolContext, ToolOptions, Verified } from "./tool.ts";
+export type { ApprovalOptions } from "./approval.ts";
+export { agentTool, capabilityTool, handoffTool } from "./agent-tools.ts";
+export type { AgentToolOptions } from "./agent-tools.ts";
+
+// when it goes wrong
+export { AiError } from "./errors.ts";
+export type { AiErrorCode } from "./errors.ts";
