@@ -14,6 +14,8 @@ export type AiErrorCode =
   | "ai.model_refused"
   | "ai.incomplete_answer"
   | "ai.bad_embedding"
+  // memory
+  | "ai.memory_too_large"
   // models of tests
   | "ai.script_over"
   | "ai.not_recorded"
