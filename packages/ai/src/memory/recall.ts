@@ -1,0 +1,181 @@
+// Recall. Owns: what is found for some words, and in which order.
+// Q1. Three rankings are fused: by words (BM25), by direction (vectors, if there is an embedder), and by what is tied to the best
+//     of both. What time has left of a memory, and how much it matters, is multiplied in at the end.
+// Q2. How long it takes is bounded by what is looked at, not by how many memories there are: words that stand in very many of
+//     them are left out where others do not.
+
+import { surql, type Database, type RecordId, type Statement } from "@sentient/db-pool";
+import { filterOf } from "./filter.ts";
+import { byScore, freshness, fused, type Fused, type Ranking } from "./fusion.ts";
+import { memoryId, keyIn } from "./ids.ts";
+import { neighboursOf } from "./neighbourhood.ts";
+import type { CheckedQuery } from "./options.ts";
+import type { Vectors } from "./vectors.ts";
+import { termsOf, wordsOf } from "./words.ts";
+
+/** What it was found by. */
+export type FoundBy = "words" | "vector" | "neighbours";
+
+/** A memory that was found; JSON. */
+export interface Hit {
+  id: string;
+  text: string;
+  /** To be compared within one answer alone. */
+  score: number;
+  /** Why it was found: its place in each of the rankings it is in, from 1 on. */
+  ranks: Partial<Record<FoundBy, number>>;
+  /** What time has left of it, from 1 down to 0. */
+  freshness: number;
+  importance: number;
+  agent?: string;
+  thread?: string;
+  tags: string[];
+  /** What it stands on. */
+  sources: string[];
+  /** When it was first said, as ISO 8601. */
+  at: string;
+}
+
+/** So many words of a query are looked for. */
+const MOST_WORDS = 24;
+/** Words that stand in more memories say little, and cost much. */
+const COMMON = 1_000;
+/** So many memories may hold any of the words. */
+const MOST_MATCHES = 3_000;
+/** Of the best, whose neighbours are looked for. */
+const SEEDS = 5;
+/** Who is tied to what was found may be right; who was found is more likely to be. */
+const WEIGHTS = { neighbours: 0.4 };
+
+export interface Recalling {
+  db: Database;
+  vectors: Vectors | undefined;
+  /** In milliseconds. */
+  halfLife: number;
+  now: Date;
+  signal: AbortSignal;
+  /** Those that are asked, if not all. */
+  by?: readonly FoundBy[] | undefined;
+}
+
+/** Q1. @throws what the embedder throws, `ai.bad_embedding` */
+export async function recalled(query: CheckedQuery, recalling: Recalling): Promise<Hit[]> {
+  const { db, vectors, by = ["words", "vector", "neighbours"], signal } = recalling;
+  const [words, vector] = await Promise.all([
+    by.includes("words") ? spoken(db, query) : [],
+    vectors && by.includes("vector") ? vectors.near(db, query, signal) : [],
+  ]);
+  const seeds = fused({ words, vector }).slice(0, SEEDS);
+  const neighbours = by.includes("neighbours")
+    ? await neighboursOf(
+        db,
+        seeds.map(({ id }) => id),
+      )
+    : [];
+  return hitsOf(fused<FoundBy>({ words, vector, neighbours }, WEIGHTS), query, recalling);
+}
+
+/** By words. */
+async function spoken(db: Database, query: CheckedQuery): Promise<Ranking> {
+  const terms = termsOf(query.query);
+  const words = (terms.length > 0 ? terms : [...new Set(wordsOf(query.query))]).slice(0, MOST_WORDS);
+  if (words.length === 0) return [];
+  const isOfFew = query.agent !== undefined || query.thread !== undefined; // elsewhere a word may well be common
+  const rare = isOfFew ? words : await rareOf(db, words);
+  const statement = rare.length > 0 ? anyOf(rare, query) : allOf(words, query);
+  return (await db.query(statement)).map(({ id }) => keyIn(id));
+}
+
+/** Q2: those that say most, the rarest first, of no more memories than are to be looked at. */
+async function rareOf(db: Database, words: readonly string[]): Promise<string[]> {
+  const counts = await db.query(
+    surql<number[]>`RETURN [${words
+      .map(
+        (word): Statement =>
+          surql`count(SELECT VALUE said FROM memory WHERE text @@ ${word} LIMIT ${COMMON + 1})`,
+      )
+      .reduce((all, one) => surql`${all}, ${one}`)}]`,
+  );
+  const rare: string[] = [];
+  let matches = 0;
+  for (const [word, count] of words
+    .map((word, i) => [word, counts[i]!] as const)
+    .filter(([, count]) => count > 0 && count <= COMMON)
+    .toSorted((a, b) => a[1] - b[1])) {
+    matches += count;
+    if (rare.length > 0 && matches > MOST_MATCHES) break;
+    rare.push(word);
+  }
+  return rare;
+}
+
+type Scored = Statement<{ id: RecordId }[]>;
+
+function anyOf(words: readonly string[], query: CheckedQuery): Scored {
+  return surql`SELECT id, search::score(1) AS score FROM memory
+    WHERE text @1,OR@ ${words.join(" ")} AND ${filterOf(query)} ORDER BY score DESC LIMIT 60`;
+}
+
+/** Where each of them stands in very many: those with all of them. */
+function allOf(words: readonly string[], query: CheckedQuery): Scored {
+  return surql`SELECT id, score FROM (SELECT *, search::score(1) AS score FROM memory
+    WHERE text @1,AND@ ${words.join(" ")} LIMIT ${MOST_MATCHES}) WHERE ${filterOf(query)} ORDER BY score DESC LIMIT 60`;
+}
+
+interface Weighed {
+  id: RecordId;
+  usedAt: Date;
+  said: number;
+  recalled: number;
+  importance: number;
+}
+
+async function hitsOf(
+  found: readonly Fused<FoundBy>[],
+  query: CheckedQuery,
+  { db, now, halfLife }: Recalling,
+): Promise<Hit[]> {
+  if (found.length === 0) return [];
+  const byId = new Map(found.map((one) => [one.id, one]));
+  const rows = await db.query(surql<Weighed[]>`SELECT id, usedAt, said, recalled, importance
+    FROM ${found.map(({ id }) => memoryId(id))} WHERE said > 0 AND ${filterOf(query)}`);
+  const best = rows
+    .map((row) => {
+      const { id, score, ranks } = byId.get(keyIn(row.id))!;
+      const left = freshness(row, now, halfLife);
+      return { id, ranks, freshness: left, score: score * left * (0.5 + row.importance) };
+    })
+    .toSorted(byScore)
+    .slice(0, query.limit);
+  return textsOf(db, best);
+}
+
+type Best = Pick<Hit, "id" | "ranks" | "freshness" | "score">;
+type TextRow = Pick<Hit, "text" | "agent" | "thread" | "tags" | "importance" | "sources"> & {
+  id: RecordId;
+  at: Date;
+};
+
+async function textsOf(db: Database, best: readonly Best[]): Promise<Hit[]> {
+  if (best.length === 0) return [];
+  const rows = await db.query(surql<TextRow[]>`SELECT id, text, agent, thread, tags, importance, at,
+    array::distinct(->memory_from->memory_source.name) AS sources FROM ${best.map(({ id }) => memoryId(id))} WHERE said > 0`);
+  const byId = new Map(rows.map((row) => [keyIn(row.id), row]));
+  return best.flatMap((one) => {
+    const row = byId.get(one.id); // gone by now, if it was forgotten meanwhile
+    if (!row) return [];
+    const { text, agent, thread, tags, importance, sources, at } = row;
+    const whose = { ...(agent !== undefined && { agent }), ...(thread !== undefined && { thread }) };
+    const said = { ...whose, tags, sources: sources.toSorted(), at: new Date(at).toISOString() };
+    return [{ ...one, text, importance, ...said }];
+  });
+}
+
+/** That a run was told of memories: they are used, and last the longer; what is gone by now stays gone. */
+export function used(ids: readonly string[], run: RecordId, at: Date): Statement {
+  return surql`{
+    LET $there = (UPDATE ${ids.map(memoryId)} SET recalled += 1, usedAt = time::max([usedAt, ${at}]) RETURN VALUE id);
+    LET $edges = (SELECT type::record('memory_recalled', [record::id($this), ${run.id}]) AS id, $this AS in, ${run} AS out, ${at} AS at FROM $there);
+    INSERT RELATION IGNORE INTO memory_recalled $edges RETURN NONE;
+  }`;
+}

@@ -1,0 +1,165 @@
+// Remembering. Owns: what is written for something worth knowing later.
+// R1. The same words of the same agent in the same thread are one memory: who says them again strengthens it, and is another of
+//     those it stands on.
+// R2. What is written again is the same: a step that says something twice has said it once.
+// R3. Each memory stands on a source: those that are named, those of the messages it was taken from, or else the run.
+
+import { RecordId, surql, type Database, type Statement } from "@sentient/db-pool";
+import {
+  accountOf,
+  memoryId,
+  memoryKey,
+  messageId,
+  runId,
+  sourceId,
+  sourceKey,
+  sourceOfRun,
+  type Speaker,
+  keyIn,
+} from "./ids.ts";
+import type { CheckedMemory } from "./options.ts";
+import type { Vectors } from "./vectors.ts";
+
+export interface Said {
+  memories: readonly CheckedMemory[];
+  at: Date;
+  /** None if it is imported. */
+  speaker?: Speaker;
+  signal: AbortSignal;
+}
+
+export interface Written {
+  /** The ids of what was said, in order. */
+  ids: string[];
+  statements: Statement[];
+}
+
+/** What is to be committed together. The texts are embedded before. @throws `ai.bad_embedding`, and what the embedder throws */
+export async function remembered(db: Database, vectors: Vectors | undefined, said: Said): Promise<Written> {
+  const { memories, at, speaker, signal } = said;
+  const ids = memories.map(memoryKey);
+  const [pointing, sources] = await Promise.all([
+    vectors?.of(
+      memories.map(({ text }) => text),
+      signal,
+    ),
+    sourcesOf(db, memories, speaker),
+  ]);
+  const statements = [
+    insertMemories(ids, said),
+    ...standOn(ids, sources, said),
+    ...edges("memory_tagged", ids, memories, ({ tags }) =>
+      tags.map((tag) => new RecordId("memory_tag", tag)),
+    ),
+    ...edges("memory_told", ids, memories, ({ messages }) => messages.map(messageId)),
+    ...(speaker ? [gave(ids.map(memoryId), speaker, at)] : []),
+    ...(vectors && pointing ? vectors.insert(ids, memories, pointing, at) : []),
+  ];
+  return { ids, statements };
+}
+
+/** R1. */
+function insertMemories(ids: readonly string[], { memories, at, speaker }: Said): Statement {
+  const rows = memories.map(({ text, agent, thread, tags, importance }, i) => {
+    const whose = { ...(agent && { agent }), ...(thread && { thread }) };
+    const used = { at, first: accountOf(speaker), usedAt: at, said: 1, recalled: 0 };
+    return { id: memoryId(ids[i]!), text, ...whose, tags, importance, ...used };
+  });
+  return surql`INSERT INTO memory ${rows} ON DUPLICATE KEY UPDATE tags = array::union(tags ?? [], $input.tags ?? []),
+    importance = math::max([importance ?? 0, $input.importance ?? 0]) RETURN NONE`;
+}
+
+/** R3. */
+async function sourcesOf(
+  db: Database,
+  memories: readonly CheckedMemory[],
+  speaker: Speaker | undefined,
+): Promise<string[][]> {
+  const messages = [...new Set(memories.flatMap((memory) => memory.messages))].map(messageId);
+  const rows =
+    messages.length === 0
+      ? []
+      : await db.query(
+          surql<
+            { id: RecordId; sources: string[] }[]
+          >`SELECT id, ->memory_from->memory_source.name AS sources FROM ${messages} WHERE n > 0`,
+        );
+  const byMessage = new Map(rows.map(({ id, sources }) => [keyIn(id), sources]));
+  return memories.map((memory) => {
+    const inherited = memory.messages.flatMap((message) => byMessage.get(message) ?? []);
+    const all = [...new Set([...memory.sources, ...inherited])];
+    return all.length > 0 ? all : [speaker ? sourceOfRun(speaker.run) : "import"];
+  });
+}
+
+/** R1, R2: what stands on it already has said it before. */
+function standOn(ids: readonly string[], sources: readonly string[][], { at, speaker }: Said): Statement[] {
+  const account = accountOf(speaker);
+  const rows = ids.flatMap((id, i) => sources[i]!.map((name) => fromRow(memoryId(id), name, at, speaker)));
+  const edgeIds = rows.map(({ id }) => id);
+  return [
+    insertSources(sources.flat(), at),
+    surql`{
+      LET $had = (SELECT VALUE id FROM ${edgeIds} WHERE at != NONE);
+      INSERT RELATION IGNORE INTO memory_from ${rows} RETURN NONE;
+      LET $more = array::distinct(SELECT VALUE in FROM array::complement(${edgeIds}, $had));
+      UPDATE $more SET said += 1, usedAt = time::max([usedAt, ${at}]) WHERE first != ${account} RETURN NONE;
+    }`,
+  ];
+}
+
+interface FromRow extends Partial<Speaker> {
+  id: RecordId;
+  in: RecordId;
+  out: RecordId;
+  at: Date;
+}
+
+/** An edge for each that says so. */
+export function fromRow(from: RecordId, name: string, at: Date, speaker: Speaker | undefined): FromRow {
+  const key = [
+    from.table.name === "memory" ? "m" : "s",
+    from.id as string,
+    sourceKey(name),
+    accountOf(speaker),
+  ];
+  return { id: new RecordId("memory_from", key), in: from, out: sourceId(name), ...speaker, at };
+}
+
+export function insertSources(names: readonly string[], at: Date): Statement {
+  const rows = [...new Set(names)].map((name) => ({ id: sourceId(name), name, at }));
+  return surql`INSERT IGNORE INTO memory_source ${rows} RETURN NONE`;
+}
+
+/** The run has said it. */
+export function gave(said: readonly RecordId[], { run, step }: Speaker, at: Date): Statement {
+  const rows = said.map((out) => ({
+    id: new RecordId("memory_gave", [run, step, out.id as string]),
+    in: runId(run),
+    out,
+    step,
+    at,
+  }));
+  return surql`INSERT RELATION IGNORE INTO memory_gave ${rows} RETURN NONE`;
+}
+
+function edges(
+  table: "memory_tagged" | "memory_told",
+  ids: readonly string[],
+  memories: readonly CheckedMemory[],
+  endsOf: (memory: CheckedMemory) => RecordId[],
+): Statement[] {
+  const rows = memories.flatMap((memory, i) =>
+    endsOf(memory).map((out) => ({
+      id: new RecordId(table, [ids[i]!, out.id as string]),
+      in: memoryId(ids[i]!),
+      out,
+    })),
+  );
+  if (rows.length === 0) return [];
+  return [
+    table === "memory_told"
+      ? surql`INSERT RELATION IGNORE INTO memory_told ${rows} RETURN NONE`
+      : surql`INSERT RELATION IGNORE INTO memory_tagged ${rows} RETURN NONE`,
+  ];
+}

@@ -1,0 +1,90 @@
+// Threads. Owns: what was said in a conversation, in order.
+// T1. What one step says stands together, and behind all that was said before: a thread's numbers are dense and rise.
+// T2. It is said once: where its step is done again, it is there already.
+
+import type { Message } from "@sentient/agent-core";
+import { RecordId, surql, type Database, type Statement } from "@sentient/db-pool";
+import { keyOf, messageId, sourceOfRun, type Speaker, keyIn } from "./ids.ts";
+import { textOf } from "./options.ts";
+import { fromRow, gave, insertSources } from "./remembering.ts";
+
+export interface ThreadMessage {
+  id: string;
+  /** Its place in the thread, from 1 on. What was forgotten leaves a gap. */
+  n: number;
+  /** As ISO 8601. */
+  at: string;
+  message: Message;
+}
+
+interface Saying {
+  thread: string;
+  messages: readonly Message[];
+  sources: readonly string[];
+  at: Date;
+  speaker: Speaker;
+}
+
+/** T1, T2. */
+export function saidIn(saying: Saying): { ids: string[]; statements: Statement[] } {
+  const { thread, messages, sources, at, speaker } = saying;
+  const rows = messages.map((message, i) => {
+    const text = textOf(message);
+    const id = messageId(keyOf(thread, speaker.run, speaker.step, i, text));
+    return { id, thread, n: i + 1, role: message.role, message: text, at };
+  });
+  const ids = rows.map(({ id }) => id);
+  const names = sources.length > 0 ? sources : [sourceOfRun(speaker.run)];
+  const from = ids.flatMap((id) => names.map((name) => fromRow(id, name, at, speaker)));
+  const last = { id: new RecordId("memory_thread", thread), count: rows.length };
+  return {
+    ids: ids.map(keyIn),
+    statements: [
+      surql`{
+        LET $said = (SELECT VALUE n FROM ONLY ${ids[0]});
+        IF $said IS NONE {
+          LET $head = (UPSERT ONLY ${last.id} SET head += ${last.count} RETURN VALUE head);
+          LET $rows = (SELECT id, thread, $head - ${last.count} + n AS n, role, message, at FROM ${rows});
+          INSERT INTO memory_message $rows RETURN NONE;
+        };
+      }`,
+      insertSources(names, at),
+      surql`INSERT RELATION IGNORE INTO memory_from ${from} RETURN NONE`,
+      gave(ids, speaker, at),
+    ],
+  };
+}
+
+interface MessageRow {
+  id: RecordId;
+  n: number;
+  message: string;
+  at: Date;
+}
+
+/** The last messages of a thread, in order. */
+export async function lastOf(db: Database, thread: string, last: number): Promise<ThreadMessage[]> {
+  const head = await db.query(
+    surql<number | undefined>`RETURN (SELECT VALUE head FROM ONLY ${new RecordId("memory_thread", thread)})`,
+  );
+  if (head === undefined) return [];
+  let rows: MessageRow[] = [];
+  // Some may have been forgotten: then it is looked further back.
+  for (let reach = last; rows.length < last; reach *= 2) {
+    rows = await db.query(
+      surql<
+        MessageRow[]
+      >`SELECT id, n, message, at FROM memory_message WHERE thread = ${thread} AND n > ${head - reach} AND n <= ${head}`,
+    );
+    if (reach >= head) break;
+  }
+  return rows
+    .toSorted((a, b) => a.n - b.n)
+    .slice(-last)
+    .map(({ id, n, message, at }) => ({
+      id: keyIn(id),
+      n,
+      at: new Date(at).toISOString(),
+      message: JSON.parse(message) as Message,
+    }));
+}
