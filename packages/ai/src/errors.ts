@@ -9,6 +9,12 @@ export type AiErrorCode =
   | "ai.outcome_unknown"
   | "ai.output_too_large"
   | "ai.budget_exceeded"
+  | "ai.tool_failed"
+  | "ai.tool_timeout"
+  | "ai.tool_crashed"
+  | "ai.tool_name_clash"
+  | "ai.not_isolated"
+  | "ai.mcp_unreachable"
   // models
   | "ai.model_failed"
   | "ai.model_refused"
