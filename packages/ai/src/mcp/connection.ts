@@ -76,14 +76,14 @@ export class Connection {
         inputRequired: { autoFulfill: false },
       },
     );
-    client.onerror = () => {}; // who asked hears of it
+    Object.assign(client, { onerror: () => {} }); // who asked hears of it
     try {
       await client.connect(transportTo(this.#address), { timeout: CONNECT_MS });
     } catch (error) {
       await client.close().catch(() => {});
       throw error;
     }
-    client.onclose = onBroken;
+    Object.assign(client, { onclose: onBroken });
     if (this.#isClosed) await client.close();
     return client;
   }

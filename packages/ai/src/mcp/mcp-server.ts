@@ -4,6 +4,7 @@ import { CLIENT_INFO_META_KEY, McpServer, ResourceTemplate } from "@modelcontext
 import type { CallToolResult, ServerContext } from "@modelcontextprotocol/server";
 import type { Sentient } from "@sentient/agent-core";
 import type { Json } from "@sentient/schema";
+import { z } from "zod";
 import { servedTools, shownRun, type Permission, type ServedTool } from "./served-tools.ts";
 
 export interface McpServerOptions {
@@ -60,19 +61,21 @@ function register(server: McpServer, tool: ServedTool, sentient: Sentient): void
   );
 }
 
+const Client = z.object({ name: z.string() }).catch({ name: "somebody" });
+
 /** As it calls itself, which nobody checks; on one line. */
 function clientOf(server: McpServer, { mcpReq }: ServerContext): string {
-  const told =
+  const told: unknown =
     (mcpReq.envelope as Record<string, unknown> | undefined)?.[CLIENT_INFO_META_KEY] ??
     server.server.getClientVersion();
-  const name = String((told as { name?: unknown } | undefined)?.name ?? "somebody");
+  const { name } = Client.parse(told);
   return name.replaceAll(/[^\p{L}\p{N} ._-]/gu, "_").slice(0, 64);
 }
 
 function answered(value: Json): CallToolResult {
   return {
     content: [{ type: "text", text: JSON.stringify(value) }],
-    structuredContent: value as Record<string, unknown>,
+    structuredContent: value,
   };
 }
 

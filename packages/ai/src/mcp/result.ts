@@ -12,7 +12,7 @@ export function outputOf(tool: string, result: CallToolResult): Json {
   if (result.isError) throw failedError(tool, textOf(result) || "it does not say why");
   if (result.structuredContent !== undefined) return result.structuredContent as Json;
   if (result.content.every(({ type }) => type === "text")) return textOf(result);
-  return result.content.map(({ _meta, annotations, ...piece }) => piece) as Json;
+  return result.content.map(({ _meta, annotations: _, ...piece }) => piece) as Json;
 }
 
 function textOf({ content }: CallToolResult): string {

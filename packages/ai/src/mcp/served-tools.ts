@@ -36,7 +36,7 @@ const WAIT_MS = 20_000;
 const MOST_WAIT_MS = 50_000;
 
 function served<Input extends z.ZodObject>(tool: ServedTool<Input>): ServedTool {
-  return tool as unknown as ServedTool;
+  return tool;
 }
 
 const run = z.string().describe("id of a run");
