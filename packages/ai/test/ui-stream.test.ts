@@ -1,0 +1,331 @@
+// A run as a message of the AI SDK, read by its own client.
+
+import type { StreamItem } from "@sentient/agent-core";
+import type { Json } from "@sentient/schema";
+import type { Chunk } from "@sentient/state";
+import { sabotage, until } from "@sentient/testkit";
+import { readUIMessageStream, type UIMessage, type UIMessageChunk } from "ai";
+import { expect, test } from "vitest";
+import { toUiStream, type UiStreamOptions } from "../src/ui-stream.ts";
+import { chatAt, chatServer, textOfMessage } from "./support/chat.ts";
+
+type Said = [step: string, attempt: number, data: Json | { kind: "reset" | "end" }];
+
+const END = { kind: "end" } as const;
+const RESET = { kind: "reset" } as const;
+const say = (text: string) => ({ type: "text", text });
+
+/** As `state.chunks` would give it. */
+function piecesOf(said: readonly Said[]): Chunk[] {
+  return said.map(([step, attempt, data], i) => {
+    const common = {
+      run: "run-1",
+      n: i + 1,
+      step: `main/${step}` as Chunk["step"],
+      attempt,
+      at: new Date(0),
+    };
+    const isMark = data === END || data === RESET;
+    return (isMark ? { ...common, kind: data.kind } : { ...common, kind: "data", data }) as Chunk;
+  });
+}
+
+async function* itemsOf(said: readonly Said[], ...ends: object[]): AsyncGenerator<StreamItem> {
+  for (const chunk of piecesOf(said)) yield { type: "chunk", chunk };
+  for (const [i, event] of ends.entries())
+    yield { type: "event", event: { run: "run-1", position: i + 1, ...event } } as StreamItem;
+}
+
+const completed = { type: "run.completed", data: { steps: 1 } };
+
+async function messageOf(stream: ReadableStream<UIMessageChunk>, message?: UIMessage): Promise<UIMessage> {
+  let last = message;
+  for await (const each of readUIMessageStream({
+    stream,
+    terminateOnError: true,
+    ...(message ? { message: structuredClone(message) } : {}),
+  }))
+    last = each;
+  return last!;
+}
+
+const messageFor = (said: readonly Said[], options?: UiStreamOptions) =>
+  messageOf(toUiStream(itemsOf(said, completed), options));
+
+const kindsOf = ({ parts }: UIMessage) => parts.map(({ type }) => type);
+
+const conversation: Said[] = [
+  ["model#1", 1, { type: "reasoning", text: "Let me " }],
+  ["model#1", 1, { type: "reasoning", text: "see." }],
+  ["model#1", 1, say("I look. ")],
+  ["model#1", 1, { type: "tool-call", id: "a", name: "weather", args: { city: "Graz" } }],
+  ["model#1", 1, { type: "tool-call", id: "b", name: "weather", args: { city: "" } }],
+  ["model#1", 1, END],
+  [
+    "tools#1.1/-chunks#1",
+    1,
+    { type: "tool-result", id: "b", name: "weather", output: { error: "no city" }, isError: true },
+  ],
+  ["tools#1.0/-chunks#1", 1, { type: "tool-result", id: "a", name: "weather", output: { sky: "blue" } }],
+  ["model#2", 1, say("It is ")],
+  ["model#2", 1, say("blue.")],
+  ["model#2", 1, END],
+];
+
+test("turns of a model and their tools are the steps of a message", async () => {
+  const message = await messageFor(conversation);
+  expect(message).toMatchObject({
+    id: "run-1",
+    role: "assistant",
+    parts: [
+      { type: "step-start" },
+      { type: "reasoning", text: "Let me see.", state: "done" },
+      { type: "text", text: "I look. ", state: "done" },
+      {
+        type: "tool-weather",
+        toolCallId: "a",
+        state: "output-available",
+        input: { city: "Graz" },
+        output: { sky: "blue" },
+      },
+      { type: "tool-weather", toolCallId: "b", state: "output-error", errorText: "no city" },
+      { type: "step-start" },
+      { type: "text", text: "It is blue.", state: "done" },
+    ],
+  });
+});
+
+test("thoughts are left out where nobody is to see them", async () => {
+  expect(kindsOf(await messageFor(conversation, { reasoning: false }))).not.toContain("reasoning");
+});
+
+test("what a failed attempt has said is gone once it is said again, its tool calls as well", async () => {
+  const message = await messageFor([
+    ["model#1", 1, say("The ans")],
+    ["model#1", 1, { type: "tool-call", id: "a", name: "weather", args: {} }],
+    ["model#1", 2, RESET],
+    ["model#1", 2, say("The answer")],
+    ["model#1", 2, say(" is 42.")],
+    ["model#1", 2, END],
+  ]);
+  expect(kindsOf(message)).toEqual(["step-start", "text"]);
+  expect(textOfMessage(message)).toBe("The answer is 42.");
+});
+
+test("what others have said since stays, and the step after it begins when all are done", async () => {
+  const message = await messageFor([
+    ["all#1.a/model#1", 1, say("A1 ")],
+    ["all#1.b/model#1", 1, say("B1 ")],
+    ["all#1.a/model#1", 1, say("A2 ")],
+    ["-chunks#1", 1, "between "],
+    ["all#1.b/model#1", 1, END],
+    ["all#1.b/model#2", 1, say("B2 ")],
+    ["all#1.a/model#1", 2, RESET],
+    ["all#1.a/model#1", 2, say("A3 ")],
+    ["all#1.b/model#2", 1, say("B3 ")],
+    ["all#1.a/model#1", 2, END],
+    ["all#1.b/model#2", 1, END],
+    ["model#1", 1, say("end")],
+    ["model#1", 1, END],
+  ]);
+  expect(textOfMessage(message)).toBe("B1 |between |B2 B3 |A3 |end");
+  expect(kindsOf(message).filter((kind) => kind === "step-start")).toHaveLength(2);
+});
+
+test("a process that died between the end of a stream and its commit has said nothing twice", async () => {
+  const message = await messageFor([
+    ["model#1", 1, say("whole")],
+    ["model#1", 1, END],
+    ["model#1", 1, RESET],
+    ["model#1", 1, say("whole")],
+    ["model#1", 1, END],
+    ["model#2", 1, say("next")],
+  ]);
+  expect(textOfMessage(message)).toBe("whole|next");
+});
+
+test("where a run was put back behind a whole step, the reader is told which step counts no more", async () => {
+  const message = await messageFor([
+    ["model#1", 1, say("one")],
+    ["model#1", 1, END],
+    ["model#2", 1, say("two")],
+    ["model#2", 1, END],
+    ["model#1", 1, RESET],
+    ["model#1", 1, say("uno")],
+    ["model#1", 1, END],
+  ]);
+  expect(message.parts).toContainEqual({
+    type: "data-reset",
+    id: "reset-main/model#1",
+    data: { step: "main/model#1" },
+  });
+});
+
+test("other JSON is data, what says that it is data is as it says, and text is text", async () => {
+  const message = await messageFor([
+    ["work#1", 1, "plain"],
+    ["work#1", 1, { done: 3 }],
+    ["work#1", 1, { type: "data-chart", id: "c", data: [1] }],
+    ["work#1", 1, { type: "data-chart", id: "c", data: [1, 2] }],
+    ["-chunks#1", 1, { type: "tool-result", id: "of nobody", name: "x", output: 1 }],
+  ]);
+  expect(message.parts.slice(1)).toMatchObject([
+    { type: "text", text: "plain" },
+    { type: "data-chunk", data: { step: "main/work#1", data: { done: 3 } } },
+    { type: "data-chart", id: "c", data: [1, 2] },
+    { type: "data-chunk", data: { data: { type: "tool-result", id: "of nobody" } } },
+  ]);
+});
+
+test("calls that a model calls the same are told apart", async () => {
+  const call = { type: "tool-call", id: "call-1", name: "weather", args: {} };
+  const result = (output: number) => ({ type: "tool-result", id: "call-1", name: "weather", output });
+  const message = await messageFor([
+    ["model#1", 1, call],
+    ["model#1", 1, END],
+    ["tools#1.0/-chunks#1", 1, result(1)],
+    ["model#2", 1, call],
+    ["model#2", 1, END],
+    ["tools#2.0/-chunks#1", 1, result(2)],
+  ]);
+  const calls = message.parts.filter(({ type }) => type === "tool-weather");
+  expect(calls).toMatchObject([
+    { toolCallId: "call-1", output: 1 },
+    { toolCallId: "call-1-2", output: 2 },
+  ]);
+});
+
+test("questions are one part each, as they stand, and progress is none", async () => {
+  const about = { key: "main/approve#1" };
+  const stream = toUiStream(
+    itemsOf(
+      [["model#1", 1, say("May I?")]],
+      { type: "question.asked", data: { ...about, text: "Send it?" } },
+      { type: "progress.reported", data: { done: 1, total: 2 } },
+      { type: "question.answered", data: { ...about, by: "ada" } },
+      completed,
+    ),
+  );
+  const message = await messageOf(stream);
+  expect(kindsOf(message)).toEqual(["step-start", "text", "data-question"]);
+  expect(message.parts[2]).toMatchObject({
+    data: { ...about, text: "Send it?", by: "ada", state: "answered" },
+  });
+});
+
+const lastOf = async (...ends: object[]) => {
+  const chunks: UIMessageChunk[] = [];
+  for await (const chunk of toUiStream(itemsOf([["model#1", 1, say("so")]], ...ends))) chunks.push(chunk);
+  expect(chunks.map(({ type }) => type)).toEqual(expect.arrayContaining(["text-end", "finish-step"]));
+  return chunks.at(-1);
+};
+
+test("how a run ends is how the message ends, and one that is cut off says so", async () => {
+  expect(await lastOf(completed)).toEqual({ type: "finish", finishReason: "stop" });
+  expect(await lastOf({ type: "run.failed", data: { error: { message: "no luck" } } })).toEqual({
+    type: "error",
+    errorText: "no luck",
+  });
+  expect(await lastOf({ type: "run.cancelled", data: { reason: "enough" } })).toEqual({
+    type: "abort",
+    reason: "enough",
+  });
+  expect(await lastOf()).toEqual({ type: "finish", finishReason: "interrupted" });
+});
+
+test("what goes wrong while it is read is told, without secrets", async () => {
+  async function* failing(): AsyncGenerator<StreamItem> {
+    yield { type: "chunk", chunk: piecesOf([["model#1", 1, say("so")]])[0]! };
+    throw new Error("no answer from https://ada:secretsecret@db.example");
+  }
+  const chunks: UIMessageChunk[] = [];
+  for await (const chunk of toUiStream(failing())) chunks.push(chunk);
+  expect(chunks.at(-1)).toEqual({ type: "error", errorText: "no answer from https://[redacted]@db.example" });
+});
+
+test("whoever stops reading has nothing read on", async () => {
+  let isLetGo = false;
+  async function* endless(): AsyncGenerator<StreamItem> {
+    try {
+      for (let n = 1; ; n++)
+        yield { type: "chunk", chunk: { ...piecesOf([["model#1", 1, say("x")]])[0]!, n } };
+    } finally {
+      isLetGo = true;
+    }
+  }
+  for await (const chunk of toUiStream(endless())) if (chunk.type === "text-delta") break;
+  await until(() => isLetGo);
+});
+
+/** A stream with all that can happen to one. */
+const eventful: Said[] = [
+  ...conversation.slice(0, 4),
+  ["model#1", 2, RESET],
+  ...conversation
+    .slice(0, 8)
+    .map(([step, attempt, data]): Said => [step, step === "model#1" ? 2 : attempt, data]),
+  ["all#1.a/model#1", 1, say("A1 ")],
+  ["all#1.b/model#1", 1, say("B1 ")],
+  ["all#1.a/model#1", 2, RESET],
+  ["all#1.a/model#1", 2, say("A2 ")],
+  ["all#1.b/model#1", 1, say("B2 ")],
+  ["all#1.b/model#1", 1, END],
+  ["all#1.a/model#1", 2, END],
+  ["model#2", 1, say("It is ")],
+  ["model#2", 1, say("bl")],
+  ["model#2", 1, RESET],
+  ["model#2", 1, say("It is blue.")],
+  ["model#2", 1, END],
+];
+
+/** What a reader has who was cut off after so many pieces of the protocol. */
+async function cutOff(after: number): Promise<UIMessage | undefined> {
+  const seen: UIMessageChunk[] = [];
+  for await (const chunk of toUiStream(itemsOf(eventful, completed))) {
+    if (seen.push(chunk) === after) return messageOf(ReadableStream.from(seen));
+  }
+  return undefined;
+}
+
+const stepsOf = (message: UIMessage) => kindsOf(message).filter((kind) => kind === "step-start").length;
+
+async function expectWhole(options: (message: UIMessage) => UiStreamOptions): Promise<void> {
+  const whole = plain(await messageFor(eventful));
+  for (let after = 1; ; after++) {
+    const message = await cutOff(after);
+    if (!message) return expect(after).toBeGreaterThan(50);
+    const rest = toUiStream(itemsOf(eventful, completed), options(message));
+    expect({ after, parts: plain(await messageOf(rest, message)) }).toEqual({ after, parts: whole });
+  }
+}
+
+const plain = ({ parts }: UIMessage): unknown => JSON.parse(JSON.stringify(parts));
+
+test("wherever a reader was cut off, it goes on from there, and has the whole message once", async () => {
+  await expectWhole((message) => ({ after: stepsOf(message) }));
+});
+
+test("control: without saying where it was it has something twice", async () => {
+  await sabotage("where it was", () => expectWhole(() => ({ after: 0 })));
+});
+
+test("read again from its beginning, it is the same, piece by piece", async () => {
+  const read = async () => {
+    const chunks: UIMessageChunk[] = [];
+    for await (const chunk of toUiStream(itemsOf(eventful, completed))) chunks.push(chunk);
+    return chunks;
+  };
+  expect(await read()).toEqual(await read());
+});
+
+test("a chat reads it over HTTP, and one that reconnects has it once", async () => {
+  const api = await chatServer(() => toUiStream(itemsOf(eventful, completed)));
+  const { chat, outcome } = chatAt(api);
+  await chat.sendMessage({ text: "weather?" });
+  const whole = plain(chat.messages[1]!);
+  expect(whole).toEqual(plain(await messageFor(eventful)));
+  expect(outcome).toMatchObject({ isAbort: false, isError: false, finishReason: "stop" });
+  await chat.resumeStream();
+  expect(chat.messages).toHaveLength(2);
+  expect(plain(chat.messages[1]!)).toEqual(whole);
+});
