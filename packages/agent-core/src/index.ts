@@ -28,7 +28,15 @@ export type { RetryPolicy } from "./retry.ts";
 
 // agents that think
 export { converse } from "./turn.ts";
-export type { Conversation, ConversationEnd, ConverseOptions, Meter, Metered, SoFar } from "./turn.ts";
+export type {
+  Bounds,
+  Conversation,
+  ConversationEnd,
+  ConverseOptions,
+  Meter,
+  Metered,
+  SoFar,
+} from "./turn.ts";
 export type { Said } from "./said.ts";
 export type {
   FilePart,

@@ -26,13 +26,34 @@ export async function saidBy(events: AsyncIterable<TurnEvent>, pass: (piece: Jso
       const { reason, usage, model } = event;
       return { message: { role: "assistant", content }, reason, usage, ...(model ? { model } : {}) };
     }
-    pass({ ...event });
+    for (const piece of piecesOf(event)) pass(piece);
     const last = content.at(-1);
     if (event.type !== "tool-call" && last?.type === event.type && !hasMetadata(last)) {
       content[content.length - 1] = { ...last, ...event, text: (last as TextPart).text + event.text } as Part;
     } else content.push({ ...event });
   }
   throw new Error("the model's answer was cut off before its end; ask it again");
+}
+
+/** What one piece of a stream shows, in characters: some providers say all at once. */
+const MOST_SHOWN = 8_192;
+
+function* piecesOf(part: Part): Generator<Json> {
+  if (part.type !== "tool-call") {
+    const { type, text } = part;
+    for (let at = 0; at < text.length || at === 0; at += MOST_SHOWN)
+      yield { type, text: text.slice(at, at + MOST_SHOWN) };
+    return;
+  }
+  const { type, id, name, args } = part;
+  yield { type, id, name, args: shortened(args) };
+}
+
+/** As it is, or what it begins with: the whole stands in the journal. */
+export function shortened(value: Json): Json {
+  const text = JSON.stringify(value);
+  if (text.length <= 2 * MOST_SHOWN) return value;
+  return { isShortened: true, characters: text.length, begins: text.slice(0, MOST_SHOWN) };
 }
 
 /** Reasoning that is sealed is not added to. */

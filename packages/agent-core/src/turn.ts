@@ -11,7 +11,7 @@ import type { Context, RunInfo, StepContext } from "./context.ts";
 import { AgentError, checked } from "./errors.ts";
 import type { Message, Model, Tool, ToolCallPart, ToolResultPart, Turn, Usage } from "./model.ts";
 import { RetryPolicy } from "./retry.ts";
-import { addUsage, NO_USAGE, parsedBy, saidBy, textOf, toolCallsOf, type Said } from "./said.ts";
+import { addUsage, NO_USAGE, parsedBy, saidBy, shortened, textOf, toolCallsOf, type Said } from "./said.ts";
 
 /** What a turn is about to be asked in, for who counts what it costs. */
 export interface Metered {
@@ -20,8 +20,16 @@ export interface Metered {
   turn: Turn;
 }
 
+/** What a turn is held to besides. */
+export interface Bounds {
+  /** In tokens. */
+  maxOutput?: number;
+  /** Ends the request. */
+  signal?: AbortSignal;
+}
+
 /** Stands around each turn of a model: it may refuse to ask, and knows what was used. */
-export type Meter = (metered: Metered, ask: () => Promise<Said>) => Promise<Said>;
+export type Meter = (metered: Metered, ask: (bounds?: Bounds) => Promise<Said>) => Promise<Said>;
 
 /** How far a conversation is. */
 export interface SoFar {
@@ -92,8 +100,6 @@ type Checked = z.output<typeof Options>;
 const MOST_REPAIRS = 2;
 /** What one turn of a model may ask for. */
 const MOST_CALLS = 64;
-/** What is shown of a result in the stream, in characters; the model gets all of it. */
-const MOST_SHOWN = 16_384;
 
 /**
  * Has a model answer, with tools.
@@ -177,7 +183,14 @@ async function speak(ctx: Context, options: Checked, messages: readonly Message[
         ...(maxOutput === undefined ? {} : { maxOutput }),
         ...(temperature === undefined ? {} : { temperature }),
       };
-      const ask = () => saidBy(model(turn, step.signal), step.chunk);
+      const ask = ({ maxOutput: most, signal }: Bounds = {}) =>
+        saidBy(
+          model(
+            most === undefined ? turn : { ...turn, maxOutput: most },
+            signal ? AbortSignal.any([step.signal, signal]) : step.signal,
+          ),
+          step.chunk,
+        );
       const answer = await (meter ? meter({ run: ctx.run, step, turn }, ask) : ask());
       const { reason, usage, model: name } = answer;
       step.emit("model.turn", { reason, usage: { ...usage }, ...(name ? { model: name } : {}) });
@@ -199,7 +212,7 @@ function useTools(
     calls,
     async (branch, call, index) => {
       const result = await useTool(branch, options, { call, index, messages });
-      branch.chunk(shown(result));
+      branch.chunk({ ...result, output: shortened(result.output) });
       return result;
     },
     { name: "tools", concurrency },
@@ -248,12 +261,6 @@ function namesOf({ tools }: Checked): string {
 function toldOf(error: unknown): Json {
   const { message, code } = error as { message?: string; code?: unknown };
   return { error: String(message ?? error).slice(0, 4_096), ...(typeof code === "string" ? { code } : {}) };
-}
-
-function shown({ output, ...result }: ToolResultPart): Json {
-  const text = JSON.stringify(output);
-  if (text.length <= MOST_SHOWN) return { ...result, output };
-  return { ...result, output: { isShortened: true, characters: text.length, begins: text.slice(0, 4_096) } };
 }
 
 function outputOf({ output }: Checked, text: string, end: ConversationEnd): unknown {
