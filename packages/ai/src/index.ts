@@ -5,6 +5,11 @@ export type { ApprovalOptions } from "./approval.ts";
 export { agentTool, capabilityTool, handoffTool } from "./agent-tools.ts";
 export type { AgentToolOptions } from "./agent-tools.ts";
 
+// what it may cost
+export { createBudgets } from "./budget/budgets.ts";
+export type { Budgets, BudgetStatus, MeterOptions, Price } from "./budget/budgets.ts";
+export type { Amounts, Limits } from "./budget/tables.ts";
+
 // when it goes wrong
 export { AiError } from "./errors.ts";
 export type { AiErrorCode } from "./errors.ts";

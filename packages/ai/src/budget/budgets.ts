@@ -49,6 +49,8 @@ const MIGRATIONS = fileURLToPath(new URL("../../surql/budget", import.meta.url))
 const HISTORY = "ai_budget";
 const NOTHING: Amounts = { tokens: 0, cost: 0, calls: 0 };
 const MOST_TRIES = 200;
+/** Sums of money are not exact. */
+const ROUNDING = 1 + 1e-9;
 
 export class Budgets {
   readonly #db: Database;
@@ -232,7 +234,7 @@ function requireFits(
   const { limits, openedAt } = budget;
   for (const what of ["tokens", "cost", "calls"] as const) {
     const most = limits[what];
-    if (most !== undefined && taken[what] + wanted[what] > most)
+    if (most !== undefined && taken[what] + wanted[what] > most * ROUNDING)
       throw exceededError(
         root,
         what,
