@@ -35,6 +35,8 @@ export const STATUS: Readonly<Record<Code, number>> = {
   "agent.invalid_signal": 400,
   "agent.cancelled": 409,
   "agent.step_timeout": 500,
+  "agent.outcome_unknown": 500,
+  "agent.no_output": 500,
   "agent.question_expired": 409,
   "agent.nested": 500,
   "agent.too_long": 409,

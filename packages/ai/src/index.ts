@@ -1,3 +1,9 @@
+// models
+export { fromAiSdk } from "./from-ai-sdk.ts";
+export type { FromAiSdkOptions, ModelSettings } from "./from-ai-sdk.ts";
+export { embedderFromAiSdk } from "./from-ai-sdk-embedding.ts";
+export { toUiStream } from "./ui-stream.ts";
+
 // tools
 export { defineTool, rawTool } from "./tool.ts";
 export type { DefinedTool, Effect, RawToolOptions, ToolContext, ToolOptions, Verified } from "./tool.ts";

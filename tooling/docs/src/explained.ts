@@ -45,6 +45,14 @@ export const EXPLAINED: Readonly<Record<Code, Explained>> = {
     "an attempt of a step took too long",
     "Raise `timeout`, or make it faster; it is tried again.",
   ],
+  "agent.outcome_unknown": [
+    "a step that may be begun only once was cut off",
+    "Find out what it did; catch this to go on.",
+  ],
+  "agent.no_output": [
+    "a model gave no answer that fits its schema",
+    "Loosen the schema, or say in the instructions what is meant.",
+  ],
   "agent.question_expired": ["nobody has answered in time", "Catch it, or say `onTimeout`."],
   "agent.nested": ["a step asks for more of its run while it works", "Do it before or after the step."],
   "agent.too_long": [

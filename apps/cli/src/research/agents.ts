@@ -2,14 +2,14 @@
 // A1. A step that is done again leaves what it left before: files are put whole, under their own names.
 
 import { setTimeout as sleep } from "node:timers/promises";
-import { defineAgent, NonRetryable, type Definition } from "@sentient/agent-core";
+import { defineAgent, NonRetryable, type Definition, type Model } from "@sentient/agent-core";
 import { z } from "zod";
 import { draftOf, keyOf, type Draft } from "./answer.ts";
 import { listCorpus, readText, type CorpusFile } from "./corpus.ts";
 import type { Ledger } from "./ledger.ts";
 import { Library, type ReadFile } from "./library.ts";
 import { cut } from "./passages.ts";
-import type { Model } from "./model.ts";
+import type { NamedModel } from "./model.ts";
 import { plan, type Plan } from "./planning.ts";
 import { findingsIn, type Finding } from "./reading.ts";
 import { whyWrong, without, type Removed } from "./review.ts";
@@ -19,7 +19,7 @@ import type { Database } from "@sentient/db-pool";
 export interface Surroundings {
   db: Database;
   /** Takes part in the runs that were started with it. */
-  model?: Model | undefined;
+  model?: NamedModel | undefined;
   /** Told what steps do. */
   ledger?: Ledger;
   /** How long a step takes at least, in milliseconds, where people are to see it. */
@@ -31,21 +31,33 @@ export interface Surroundings {
 /** What a step sees that names it. */
 interface Named {
   idempotencyKey: string;
-  signal: AbortSignal;
 }
 
 /** Work that the ledger knows of. */
-export type Act = <T>(work: (signal: AbortSignal) => Promise<T>) => (step: Named) => Promise<T>;
+export type Act = <T>(work: () => Promise<T>) => (step: Named) => Promise<T>;
 
 export function actOn({ ledger, pace = 0, within }: Surroundings): Act {
   return (work) =>
-    async ({ idempotencyKey, signal }) => {
+    async ({ idempotencyKey }) => {
       ledger?.note("began", idempotencyKey);
       await within?.(idempotencyKey);
-      const [result] = await Promise.all([work(signal), pace > 0 ? sleep(pace) : undefined]);
+      const [result] = await Promise.all([work(), pace > 0 ? sleep(pace) : undefined]);
       ledger?.note("done", idempotencyKey);
       return result;
     };
+}
+
+/** The same of the turns of a model. */
+function noted(model: Model, { ledger, within }: Surroundings): Model {
+  return async function* (turn, signal) {
+    const key = turn.idempotencyKey!;
+    ledger?.note("began", key);
+    await within?.(key);
+    for await (const event of model(turn, signal)) {
+      if (event.type === "end") ledger?.note("done", key);
+      yield event;
+    }
+  };
 }
 
 const Folder = z.string().min(1);
@@ -99,15 +111,16 @@ const BATCH = 16;
 const READ_PASSAGES = 16;
 /** Sentences that a model chooses from. */
 const CANDIDATES = 30;
-/** What asks a model: it may be busy for a while, or never answer. */
-const ASKING = { timeout: 120_000, retry: { attempts: 4, delay: 1_000 } };
 
 export type ResearchAgents = ReturnType<typeof researchAgents>;
 
 export function researchAgents(surroundings: Surroundings) {
   const act = actOn(surroundings);
   const libraryOf = (folder: string) => new Library(surroundings.db, folder);
-  const modelOf = (name: string | undefined) => requireModel(name, surroundings.model);
+  const modelOf = (name: string | undefined) => {
+    const model = requireModel(name, surroundings.model);
+    return model && noted(model, surroundings);
+  };
   return {
     indexer: indexer(act, libraryOf),
     planner: defineAgent({
@@ -117,8 +130,7 @@ export function researchAgents(surroundings: Surroundings) {
       output: z.object({ tasks: z.array(Task), unknown: z.array(z.string()) }),
       run: async (ctx, { folder, question, model: name }) => {
         const model = modelOf(name);
-        const ask = model && act((signal) => split(model, question, signal));
-        const parts = ask && (await ctx.step("split", ask, ASKING));
+        const parts = model && (await split(ctx, model, question));
         return ctx.step<Plan>(
           "plan",
           act(() => plan(question, libraryOf(folder), parts)),
@@ -142,8 +154,7 @@ export function researchAgents(surroundings: Surroundings) {
           act(() => findingsIn(passages, task.weights, library, model && CANDIDATES)),
         );
         if (!model) return { title: task.title, findings };
-        const ask = act((signal) => choose(model, task.title, findings, signal));
-        return { title: task.title, findings: await ctx.step("choose", ask, ASKING) };
+        return { title: task.title, findings: await choose(ctx, model, task.title, findings) };
       },
     }),
     writer: defineAgent({
@@ -163,8 +174,7 @@ export function researchAgents(surroundings: Surroundings) {
           act(async () => draftOf(question, read, unknown)),
         );
         if (!model) return draft;
-        const ask = act((signal) => compose(model, draft, signal));
-        return { ...draft, said: await ctx.step("compose", ask, ASKING) };
+        return { ...draft, said: await compose(ctx, model, draft) };
       },
     }),
     reviewer: reviewer(act),
@@ -276,8 +286,8 @@ async function checkFile(folder: string, findings: readonly Finding[]): Promise<
 }
 
 /** @throws `NonRetryable` if the run was started with another, or this process has none */
-function requireModel(name: string | undefined, model: Model | undefined): Model | undefined {
-  if (name === undefined || name === model?.name) return name === undefined ? undefined : model;
+function requireModel(name: string | undefined, model: NamedModel | undefined): Model | undefined {
+  if (name === undefined || name === model?.name) return name === undefined ? undefined : model?.model;
   throw new NonRetryable(
     `the run was started with the model ${name}, and SENTIENT_MODEL is ${model?.name ?? "not set"} here; set it to that, or ask anew`,
   );

@@ -1,24 +1,14 @@
-// Model. Owns: asking a language model one thing, and taking its answer as data that fits, or not at all.
-// Does not own: what it is asked (thinking.ts), and when it is asked again, which is a step's to say.
+// Model. Owns: which language model takes part, as the environment names it.
+// Does not own: what it is asked (thinking.ts).
 
-import { NonRetryable } from "@sentient/agent-core";
+import { NonRetryable, type Model } from "@sentient/agent-core";
 import type { LanguageModel } from "ai";
-import type { z } from "zod";
 import { usage } from "../cli-error.ts";
 
-export interface Question<T> {
-  instructions: string;
-  prompt: string;
-  answer: z.ZodType<T>;
-  /** Ends the request. */
-  signal: AbortSignal;
-}
-
-export interface Model {
+export interface NamedModel {
   /** As it was configured: a run goes on with the same. */
   name: string;
-  /** @throws `NonRetryable` where it is of no use to ask again */
-  ask: <T>(question: Question<T>) => Promise<T>;
+  model: Model;
 }
 
 const OPENAI = "https://api.openai.com/v1";
@@ -31,12 +21,13 @@ const OF_PROVIDER = /^(@ai-sdk\/([a-z][a-z0-9-]*)):(.+)$/;
  *
  * @throws `cli.usage` for a provider that is not there
  */
-export async function modelFrom(env: NodeJS.ProcessEnv): Promise<Model | undefined> {
+export async function modelFrom(env: NodeJS.ProcessEnv): Promise<NamedModel | undefined> {
   const name = env.SENTIENT_MODEL?.trim();
   if (!name) return undefined;
   const [, module, provider, id] = OF_PROVIDER.exec(name) ?? [];
   const model = module ? await modelOf(module, provider!, id!) : await openAiModel(name, env);
-  return { name, ask: (question) => ask(model, question) };
+  const { fromAiSdk } = await import("@sentient/ai");
+  return { name, model: explained(fromAiSdk(model)) };
 }
 
 /** Loaded when they are needed: that takes a while. */
@@ -47,6 +38,7 @@ async function openAiModel(name: string, env: NodeJS.ProcessEnv): Promise<Langua
     name: "openai-compatible",
     baseURL,
     supportsStructuredOutputs: true,
+    includeUsage: true,
     ...(apiKey ? { apiKey } : {}),
   });
   return provider(name);
@@ -61,30 +53,14 @@ async function modelOf(module: string, provider: string, id: string): Promise<La
   return make(id);
 }
 
-async function ask<T>(
-  model: LanguageModel,
-  { instructions, prompt, answer, signal }: Question<T>,
-): Promise<T> {
-  const { generateText, Output, APICallError } = await import("ai");
-  try {
-    const { output } = await generateText({
-      model,
-      instructions,
-      prompt,
-      output: Output.object({ schema: answer }),
-      abortSignal: signal,
-      maxRetries: 0, // a step tries again, where it is remembered how often
-    });
-    return output;
-  } catch (error) {
-    if (APICallError.isInstance(error) && !error.isRetryable) throw refused(error);
-    throw error;
-  }
-}
-
-function refused(error: Error & { statusCode?: number | undefined; url: string }): NonRetryable {
-  const status = error.statusCode === undefined ? "" : ` (${error.statusCode})`;
-  return new NonRetryable(
-    `the model refuses${status}: ${error.message}; look at SENTIENT_MODEL, OPENAI_BASE_URL and OPENAI_API_KEY`,
-  );
+/** What the provider refuses is a matter of what was configured. */
+function explained(model: Model): Model {
+  return async function* (turn, signal) {
+    try {
+      yield* model(turn, signal);
+    } catch (error) {
+      if (!(error instanceof NonRetryable)) throw error;
+      throw new NonRetryable(`${error.message}; look at SENTIENT_MODEL, OPENAI_BASE_URL and OPENAI_API_KEY`);
+    }
+  };
 }

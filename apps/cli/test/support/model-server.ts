@@ -43,8 +43,9 @@ export async function modelServer(reply: (asked: Asked, nth: number) => Reply): 
     const { authorization } = request.headers;
     const one = { instructions: said("system"), prompt: said("user"), authorization };
     const { status = 200, says } = reply(one, asked.push(one));
-    response.writeHead(status, { "content-type": "application/json" });
-    response.end(JSON.stringify(status === 200 ? completion(model, says) : refusal(status)));
+    const isSaid = status === 200;
+    response.writeHead(status, { "content-type": isSaid ? "text/event-stream" : "application/json" });
+    response.end(isSaid ? completion(model, says) : JSON.stringify(refusal(status)));
   };
   const server = createServer((request, response) => void answer(request, response));
   server.listen(0, "127.0.0.1");
@@ -55,11 +56,18 @@ export async function modelServer(reply: (asked: Asked, nth: number) => Reply): 
   return { asked, env: { SENTIENT_MODEL: "owl-1", OPENAI_BASE_URL, OPENAI_API_KEY: KEY } };
 }
 
-function completion(model: string, says: unknown) {
-  const message = { role: "assistant", content: JSON.stringify(says) };
+/** In two pieces, and what was used. */
+function completion(model: string, says: unknown): string {
+  const said = JSON.stringify(says);
+  const delta = (content: string, finish_reason: string | null = null) => ({
+    choices: [{ index: 0, delta: { role: "assistant", content }, finish_reason }],
+  });
   const usage = { prompt_tokens: 1, completion_tokens: 1, total_tokens: 2 };
-  const choices = [{ index: 0, message, finish_reason: "stop" }];
-  return { id: "c", object: "chat.completion", created: 0, model, choices, usage };
+  const chunks = [delta(said.slice(0, 9)), delta(said.slice(9)), delta("", "stop"), { choices: [], usage }];
+  const common = { id: "c", object: "chat.completion.chunk", created: 0, model };
+  return [...chunks.map((chunk) => JSON.stringify({ ...common, ...chunk })), "[DONE]"]
+    .map((data) => `data: ${data}\n\n`)
+    .join("");
 }
 
 const refusal = (status: number) => ({
