@@ -13,18 +13,19 @@ export interface Embedder {
   embed(texts: readonly string[], signal: AbortSignal): Promise<number[][]>;
 }
 
-const DIMENSION = 256;
+const DIMENSION = 512;
 /** Letters in a part of a word. */
 const PARTS = [3, 4, 5];
-/** What a whole word says, beside one of its parts. */
+/** What a whole word says, and what its parts say together, as a length. */
 const WORD_WEIGHT = 2;
+const PARTS_WEIGHT = 2;
 
 /**
  * An embedder without a model: the same words and parts of words point the same way, so texts are near each other which share
  * them, whatever their endings and spelling. It knows nothing of meaning. Features are hashed, as in "Feature Hashing for Large
  * Scale Multitask Learning" (Weinberger et al., 2009).
  *
- * @param options how many numbers a vector has: 256, if left out
+ * @param options how many numbers a vector has: 512, if left out; fewer keep long texts apart less well
  * @example const memory = createMemory(db, { embedder: localEmbedder() });
  */
 export function localEmbedder({ dimension = DIMENSION }: { dimension?: number } = {}): Embedder {
@@ -44,7 +45,7 @@ function vectorOf(text: string, dimension: number): number[] {
     if (!says.has(word)) continue;
     count(word, WORD_WEIGHT);
     const parts = partsOf(word);
-    for (const part of parts) count(part, 2 / Math.sqrt(parts.length));
+    for (const part of parts) count(`#${part}`, PARTS_WEIGHT / Math.sqrt(parts.length));
   }
   const vector = Array.from({ length: dimension }, () => 0);
   for (const [feature, times] of counts) {
@@ -67,11 +68,13 @@ function partsOf(word: string): string[] {
   );
 }
 
-/** FNV-1a, 32 bits. */
+/** FNV-1a, 32 bits, and the last step of MurmurHash3 over it, as its low bits alone are not spread enough. */
 function hashOf(text: string): number {
   let hash = 0x811c9dc5;
   for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
-  return hash >>> 0;
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
+  return (hash ^ (hash >>> 16)) >>> 0;
 }
 
 /**

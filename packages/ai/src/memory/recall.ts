@@ -45,7 +45,7 @@ const MOST_MATCHES = 3_000;
 /** Of the best, whose neighbours are looked for. */
 const SEEDS = 5;
 /** Who is tied to what was found may be right; who was found is more likely to be. */
-const WEIGHTS = { neighbours: 0.4 };
+const WEIGHTS = { neighbours: 0.2 };
 
 export interface Recalling {
   db: Database;

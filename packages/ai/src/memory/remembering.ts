@@ -46,8 +46,8 @@ export async function remembered(db: Database, vectors: Vectors | undefined, sai
     sourcesOf(db, memories, speaker),
   ]);
   const statements = [
-    insertMemories(ids, said),
-    ...standOn(ids, sources, said),
+    insertMemories(ids, sources, said),
+    insertSources(sources.flat(), at),
     ...edges("memory_tagged", ids, memories, ({ tags }) =>
       tags.map((tag) => new RecordId("memory_tag", tag)),
     ),
@@ -58,15 +58,37 @@ export async function remembered(db: Database, vectors: Vectors | undefined, sai
   return { ids, statements };
 }
 
-/** R1. */
-function insertMemories(ids: readonly string[], { memories, at, speaker }: Said): Statement {
+/**
+ * R1, R2. Who stands on more than before is said again: it is written for that, so that it cannot be forgotten meanwhile.
+ * What ON DUPLICATE KEY UPDATE computes from a field sees none, so those that are there already are gone through one by one.
+ */
+function insertMemories(
+  ids: readonly string[],
+  sources: readonly string[][],
+  { memories, at, speaker }: Said,
+): Statement {
   const rows = memories.map(({ text, agent, thread, tags, importance }, i) => {
     const whose = { ...(agent && { agent }), ...(thread && { thread }) };
-    const used = { at, first: accountOf(speaker), usedAt: at, said: 1, recalled: 0 };
-    return { id: memoryId(ids[i]!), text, ...whose, tags, importance, ...used };
+    return { id: memoryId(ids[i]!), text, ...whose, tags, importance, at, usedAt: at, said: 1, recalled: 0 };
   });
-  return surql`INSERT INTO memory ${rows} ON DUPLICATE KEY UPDATE tags = array::union(tags ?? [], $input.tags ?? []),
-    importance = math::max([importance ?? 0, $input.importance ?? 0]) RETURN NONE`;
+  const from = ids.flatMap((id, i) => sources[i]!.map((name) => fromRow(memoryId(id), name, at, speaker)));
+  return surql`{
+    LET $rows = ${rows};
+    LET $new = (INSERT IGNORE INTO memory $rows RETURN VALUE id);
+    IF array::len($new) < ${rows.length} {
+      FOR $row IN $rows {
+        UPDATE $row.id SET tags = array::union(tags, $row.tags), importance = math::max([importance, $row.importance])
+          WHERE importance < $row.importance OR !(tags CONTAINSALL $row.tags) RETURN NONE;
+      };
+      LET $edges = ${from.map(({ id }) => id)};
+      LET $had = (SELECT VALUE id FROM $edges WHERE at != NONE);
+      INSERT RELATION IGNORE INTO memory_from ${from} RETURN NONE;
+      LET $on = array::distinct(SELECT VALUE in FROM array::complement($edges, $had));
+      UPDATE array::complement($on, $new) SET said += 1, usedAt = time::max([usedAt, ${at}]) RETURN NONE;
+    } ELSE {
+      INSERT RELATION IGNORE INTO memory_from ${from} RETURN NONE;
+    };
+  }`;
 }
 
 /** R3. */
@@ -90,22 +112,6 @@ async function sourcesOf(
     const all = [...new Set([...memory.sources, ...inherited])];
     return all.length > 0 ? all : [speaker ? sourceOfRun(speaker.run) : "import"];
   });
-}
-
-/** R1, R2: what stands on it already has said it before. */
-function standOn(ids: readonly string[], sources: readonly string[][], { at, speaker }: Said): Statement[] {
-  const account = accountOf(speaker);
-  const rows = ids.flatMap((id, i) => sources[i]!.map((name) => fromRow(memoryId(id), name, at, speaker)));
-  const edgeIds = rows.map(({ id }) => id);
-  return [
-    insertSources(sources.flat(), at),
-    surql`{
-      LET $had = (SELECT VALUE id FROM ${edgeIds} WHERE at != NONE);
-      INSERT RELATION IGNORE INTO memory_from ${rows} RETURN NONE;
-      LET $more = array::distinct(SELECT VALUE in FROM array::complement(${edgeIds}, $had));
-      UPDATE $more SET said += 1, usedAt = time::max([usedAt, ${at}]) WHERE first != ${account} RETURN NONE;
-    }`,
-  ];
 }
 
 interface FromRow extends Partial<Speaker> {

@@ -21,8 +21,6 @@ const Memory = z.object({
   importance: z.number(),
   /** When it was first said. */
   at: z.date(),
-  /** By whom. */
-  first: z.string(),
   /** When it was last said or recalled. */
   usedAt: z.date(),
   /** How often it was said, and recalled. */

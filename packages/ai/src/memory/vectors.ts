@@ -59,7 +59,15 @@ INSERT IGNORE INTO memory_embedder { id: '${this.#name}', name: '${name}', dimen
     });
     if (rows.length === 0) return [];
     return [
-      surql`INSERT INTO ${this.#table} ${rows} ON DUPLICATE KEY UPDATE tags = array::union(tags ?? [], $input.tags ?? []) RETURN NONE`,
+      surql`{
+        LET $rows = ${rows};
+        LET $new = (INSERT IGNORE INTO ${this.#table} $rows RETURN VALUE id);
+        IF array::len($new) < ${rows.length} {
+          FOR $row IN $rows {
+            UPDATE $row.id SET tags = array::union(tags, $row.tags) WHERE !(tags CONTAINSALL $row.tags) RETURN NONE;
+          };
+        };
+      }`,
     ];
   }
 

@@ -1,0 +1,228 @@
+// Where memories come from, and that what is forgotten is gone.
+
+import type { Context, Message } from "@sentient/agent-core";
+import { RecordId, surql, type Database } from "@sentient/db-pool";
+import { sabotage, VirtualClock } from "@sentient/testkit";
+import { describe, expect, test } from "vitest";
+import { localEmbedder, type MemoryStore } from "../src/memory/index.ts";
+import { freshMemory, tracesOf } from "./support/memories.ts";
+import { agent, processOn } from "./support/mortals.ts";
+
+const said = (text: string): Message => ({ role: "user", content: [{ type: "text", text }] });
+const SECRET = "the lighthouse keeper collects porcelain owls";
+
+/** Its words as code of their own make them, so that no input or result of a run has them. */
+const read = (memory: MemoryStore) => async (ctx: Context) => {
+  const [message] = await memory.say(ctx, "t", [said(SECRET)], { sources: ["https://example.org/owls"] });
+  return memory.remember(ctx, { text: `They say: ${SECRET}`, tags: ["owls"], messages: [message!] });
+};
+
+async function ran(db: Database, what: (ctx: Context) => Promise<unknown>) {
+  const host = agent(what);
+  const { sentient, worker } = await processOn(db, new VirtualClock(), [host]);
+  const handle = await sentient.start(host);
+  await worker.tick();
+  return { id: handle.id, result: await handle.result() };
+}
+
+describe("why", () => {
+  test("leads from a memory over its message, step and run to the source", async () => {
+    const { db, memory } = await freshMemory();
+    const { id: run, result } = await ran(db, read(memory));
+    const because = (step: string) => [
+      {
+        source: "https://example.org/owls",
+        at: expect.any(String) as string,
+        by: {
+          run,
+          step,
+          name: "host",
+          status: "completed",
+          startedAt: expect.any(String) as string,
+          endedAt: expect.any(String) as string,
+        },
+      },
+    ];
+    expect(await memory.why(result as string)).toEqual({
+      id: result,
+      text: `They say: ${SECRET}`,
+      because: because("main/remember#1"),
+      messages: [
+        {
+          id: expect.any(String) as string,
+          thread: "t",
+          n: 1,
+          message: said(SECRET),
+          because: because("main/say#1"),
+        },
+      ],
+    });
+    expect(await memory.why("0".repeat(32))).toBeUndefined();
+  });
+
+  test("tells each of several sources, and of an import without a run that it was one", async () => {
+    const { db, memory } = await freshMemory();
+    await memory.import([{ text: "owls hoot", sources: ["book"] }]);
+    const { id: run, result } = await ran(db, (ctx) => memory.remember(ctx, { text: "Owls hoot" }));
+    const why = await memory.why(result as string);
+    expect(why?.because.map(({ source, by }) => [source, by?.run]).toSorted()).toEqual([
+      ["book", undefined],
+      [`run:${run}`, run],
+    ]);
+  });
+
+  test("is in the graph too, and outlives what is kept of the run", async () => {
+    const { db, memory } = await freshMemory();
+    const { id: run, result } = await ran(db, read(memory));
+    const id = new RecordId("memory", result as string);
+    expect(await db.query(surql`RETURN ${id}<-memory_gave<-run`)).toEqual([new RecordId("run", run)]);
+    await db.query(surql`DELETE ${new RecordId("run", run)}`);
+    expect((await memory.why(result as string))?.because[0]).toMatchObject({
+      source: "https://example.org/owls",
+      by: { run, step: "main/remember#1" },
+    });
+  });
+});
+
+describe("a source that is forgotten", () => {
+  test("takes with it all that stands on it alone: no table has a trace of it", async () => {
+    const { db, memory } = await freshMemory({ embedder: localEmbedder({ dimension: 64 }) });
+    const { result } = await ran(db, read(memory));
+    const traces = [SECRET, result as string, "example.org", "owls"];
+    expect((await tracesOf(db, ...traces)).length).toBeGreaterThanOrEqual(7);
+    expect(await memory.forgetSource("https://example.org/owls")).toEqual({
+      memories: 1,
+      messages: 1,
+      kept: 0,
+      seenBy: [],
+    });
+    // The journal of the run has the ids of what it said, as any run keeps what its steps gave; it has none of the words.
+    expect(await tracesOf(db, ...traces)).toEqual(["run", "step"]);
+    expect(await tracesOf(db, SECRET, "porcelain", "example.org", "owls")).toEqual([]);
+    expect(await memory.search({ query: SECRET })).toEqual([]);
+    expect(await memory.messages("t")).toEqual([]);
+  });
+
+  test.each([
+    [
+      "an edge",
+      surql`INSERT RELATION INTO memory_tagged { id: memory_tagged:left, in: memory:gone, out: memory_tag:owls }`,
+    ],
+    ["a vector", surql`INSERT INTO memory_near_local_64 { id: "left", tags: ["owls"] }`],
+    [
+      "a source",
+      surql`INSERT INTO memory_source { id: "left", name: "https://example.org/owls", at: time::now() }`,
+    ],
+  ])("would be found by that scan if it left %s", async (_, leaving) => {
+    const { db, memory } = await freshMemory({ embedder: localEmbedder({ dimension: 64 }) });
+    await ran(db, read(memory));
+    await memory.forgetSource("https://example.org/owls");
+    expect(await tracesOf(db, "owls")).toEqual([]);
+    await db.query(leaving);
+    await sabotage("something that is left", async () => expect(await tracesOf(db, "owls")).toEqual([]));
+  });
+
+  test("leaves what stands on others too, and those alone", async () => {
+    const { db, memory } = await freshMemory();
+    await memory.import([
+      { text: "owls hoot", sources: ["a", "b"] },
+      { text: "owls fly", sources: ["a"] },
+      { text: "owls sleep", sources: ["b"] },
+    ]);
+    expect(await memory.forgetSource("a")).toEqual({ memories: 1, messages: 0, kept: 1, seenBy: [] });
+    const left = await memory.search({ query: "owls" });
+    expect(left.map(({ text, sources }) => `${text}: ${sources.join()}`).toSorted()).toEqual([
+      "owls hoot: b",
+      "owls sleep: b",
+    ]);
+    expect(await memory.forgetSource("a")).toEqual({ memories: 0, messages: 0, kept: 0, seenBy: [] });
+    expect(await memory.forgetSource("b")).toMatchObject({ memories: 2 });
+    expect(await db.query(surql`SELECT * FROM memory_from`)).toEqual([]);
+    expect(await db.query(surql`SELECT * FROM memory_source`)).toEqual([]);
+  });
+
+  test("may be one of very many memories", async () => {
+    const { db, memory } = await freshMemory({ embedder: localEmbedder({ dimension: 64 }) });
+    await memory.import(Array.from({ length: 650 }, (_, i) => ({ text: `owl ${i}`, sources: ["corpus"] })));
+    await memory.import([{ text: "wren", sources: ["other"] }]);
+    expect(await memory.forgetSource("corpus")).toMatchObject({ memories: 650 });
+    expect(await tracesOf(db, "owl ", "corpus")).toEqual([]);
+    expect(await db.query(surql`SELECT VALUE id FROM memory_near_local_64`)).toHaveLength(1);
+    expect((await memory.search({ query: "owl wren" })).map(({ text }) => text)).toEqual(["wren"]);
+  });
+
+  test("names the runs that were told, and a run is a source of what it said without one", async () => {
+    const { db, memory } = await freshMemory();
+    const { id: speaker } = await ran(db, (ctx) => memory.remember(ctx, { text: "owls hoot" }));
+    const { id: listener } = await ran(db, (ctx) => memory.recall(ctx, { query: "owls" }));
+    expect(await memory.forgetSource(`run:${speaker}`)).toEqual({
+      memories: 1,
+      messages: 0,
+      kept: 0,
+      seenBy: [listener],
+    });
+    expect(await db.query(surql`SELECT * FROM memory_recalled`)).toEqual([]);
+  });
+
+  test("leaves a gap in its thread, behind which the last messages are still found", async () => {
+    const { db, memory } = await freshMemory();
+    await ran(db, async (ctx) => {
+      await memory.say(ctx, "t", [said("one"), said("two")]);
+      await memory.say(ctx, "t", [said("three"), said("four")], { sources: ["wrong"] });
+      return memory.say(ctx, "t", [said("five")]);
+    });
+    await memory.forgetSource("wrong");
+    expect((await memory.messages("t", { last: 2 })).map(({ n }) => n)).toEqual([2, 5]);
+    expect((await memory.messages("t")).map(({ n }) => n)).toEqual([1, 2, 5]);
+  });
+});
+
+test("one memory is forgotten by its id, and is another one when it is said again", async () => {
+  const { db, memory } = await freshMemory({ embedder: localEmbedder({ dimension: 64 }) });
+  await memory.import([{ text: SECRET, sources: ["a"], tags: ["owls"] }]);
+  const [hit] = await memory.search({ query: "owls" });
+  expect(await memory.forget(hit!.id)).toBe(true);
+  expect(await memory.forget(hit!.id)).toBe(false);
+  expect(await tracesOf(db, SECRET, hit!.id, "owls")).toEqual([]);
+  await memory.import([{ text: SECRET, sources: ["b"] }]);
+  expect((await memory.search({ query: "owls" }))[0]).toMatchObject({
+    id: hit!.id,
+    tags: [],
+    sources: ["b"],
+  });
+});
+
+test("a memory that is forgotten once it was recalled, and before that is committed, does not come back, nor a trace of it", async () => {
+  const { db, memory } = await freshMemory();
+  await memory.import([{ text: SECRET, sources: ["a"] }]);
+  const host = agent((ctx) => memory.recall(ctx, { query: "owls" }));
+  const { sentient, worker } = await processOn(db, new VirtualClock(), [host]);
+  const commit = sentient.state.commit.bind(sentient.state);
+  sentient.state.commit = async (...args) => {
+    await memory.forgetSource("a");
+    return commit(...args);
+  };
+  const handle = await sentient.start(host);
+  await worker.tick();
+  expect(await handle.result()).toMatchObject([{ text: SECRET }]);
+  for (const table of ["memory", "memory_from", "memory_recalled", "memory_source"])
+    expect(await db.query(surql`SELECT * FROM type::table(${table})`), table).toEqual([]);
+});
+
+test("memories that are forgotten and said at once are there or gone, and never in part", async () => {
+  const { db, memory } = await freshMemory({ embedder: localEmbedder({ dimension: 64 }) });
+  const all = Array.from({ length: 20 }, (_, i) => ({ text: `owl ${i}`, sources: ["a"], tags: ["owls"] }));
+  for (let round = 0; round < 5; round++) {
+    await memory.import(all);
+    const others = all.map((one) => ({ ...one, sources: ["b"] }));
+    await Promise.all([memory.import(all), memory.forgetSource("a"), memory.import(others)]);
+    const count = (await db.query(surql<unknown[]>`SELECT VALUE id FROM memory`)).length;
+    for (const table of ["memory_near_local_64", "memory_tagged"])
+      expect(await db.query(surql`SELECT VALUE id FROM type::table(${table})`), table).toHaveLength(count);
+    const ends = await db.query(surql<string[]>`RETURN array::distinct(SELECT VALUE in FROM memory_from)`);
+    expect(ends).toHaveLength(count);
+    expect(count).toBe(20); // who said it of b has said it
+    await memory.forgetSource("a");
+    await memory.forgetSource("b");
+  }
+});
