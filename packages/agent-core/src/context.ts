@@ -31,7 +31,10 @@ export interface StepContext {
   readonly attempt: number;
   /** Aborts when the run is cancelled, the attempt has timed out, or the run is another's by now. */
   readonly signal: AbortSignal;
-  /** Streams a piece of JSON of the step's own; what a failed attempt has streamed is followed by a reset. */
+  /**
+   * Streams a piece of JSON of the step's own; what a failed attempt has streamed is followed by a reset. Pieces `{ type, text }`
+   * that come at once may be one.
+   */
   readonly chunk: (data: Json) => void;
   /** How far it is; the last one counts. */
   readonly progress: (done: number, total?: number, note?: string) => void;

@@ -2,6 +2,8 @@
 // T1. What was streamed before something was remembered is written before that.
 // T2. What a step has streamed that is done again, as it failed or was cut off, is followed by a reset.
 // T3. What the run streams between its steps is streamed once, however often it is replayed: what is there already is left out.
+// T4. What a step streams as `{ type, text }` is packed: what waits to be written at one time is one piece, as a model says a word
+//     at a time. What was tried to be written stays as it is, as it may be there.
 
 import { requireWithin, type Json, type StepKey } from "@sentient/schema";
 import { StateError, type Lease, type Piece } from "@sentient/state";
@@ -11,6 +13,8 @@ import type { Tools } from "./tools.ts";
 const FLUSH_MS = 30;
 /** Pieces that are written at once. */
 const AT_ONCE = 500;
+/** Characters of a packed piece. */
+const MOST_PACKED = 4_096;
 
 /** What one step streams. */
 export interface StepStream {
@@ -24,6 +28,7 @@ interface Waiting {
   nth?: number;
   /** Whether what its step has streamed before does not count. */
   begins?: boolean;
+  isTried?: boolean;
 }
 
 export class Stream {
@@ -81,7 +86,7 @@ export class Stream {
     const { id } = this.#lease.run;
     while (this.#waiting.length > 0) {
       this.#count ??= await this.#look();
-      const taken = this.#waiting.slice(0, AT_ONCE);
+      const taken = this.#pack();
       const pieces = taken.flatMap((waiting) => this.#piecesOf(waiting));
       try {
         if (pieces.length > 0) this.#count = await state.chunks.append(this.#lease, this.#count, pieces);
@@ -94,6 +99,19 @@ export class Stream {
       this.#waiting.splice(0, taken.length);
       notices.streamed(id);
     }
+  }
+
+  /** T4. */
+  #pack(): Waiting[] {
+    const packed: Waiting[] = [];
+    for (const waiting of this.#waiting.splice(0, AT_ONCE)) {
+      const joined = joinedOf(packed.at(-1), waiting);
+      if (joined) packed[packed.length - 1] = joined;
+      else packed.push(waiting);
+    }
+    for (const waiting of packed) waiting.isTried = true;
+    this.#waiting.unshift(...packed);
+    return packed;
   }
 
   async #look(): Promise<number> {
@@ -118,6 +136,24 @@ export class Stream {
   close(): void {
     this.#timer?.();
   }
+}
+
+/** Two that follow one another, as one; undefined if they are not the same text. */
+function joinedOf(one: Waiting | undefined, two: Waiting): Waiting | undefined {
+  if (!one || one.isTried || two.begins) return undefined;
+  if (one.piece.step !== two.piece.step || one.piece.attempt !== two.piece.attempt) return undefined;
+  const [first, second] = [textOf(one), textOf(two)];
+  if (!first || first.type !== second?.type) return undefined;
+  const text = first.text + second.text;
+  if (text.length > MOST_PACKED) return undefined;
+  return { ...one, piece: { ...one.piece, data: { type: first.type, text } } };
+}
+
+function textOf({ piece: { data }, nth }: Waiting): { type: string; text: string } | undefined {
+  if (nth !== undefined || typeof data !== "object" || data === null) return undefined;
+  const { type, text, ...more } = data as { type?: Json; text?: Json };
+  const isText = typeof type === "string" && typeof text === "string" && Object.keys(more).length === 0;
+  return isText ? { type, text } : undefined;
 }
 
 /** @throws `schema.limit` */

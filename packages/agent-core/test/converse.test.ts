@@ -84,13 +84,16 @@ describe("a conversation", () => {
     const handle = await sentient.start("flow");
     const chunks = [];
     for await (const chunk of handle.chunks()) if ("data" in chunk) chunks.push(chunk.data);
-    expect(chunks).toEqual([
+    expect(chunks.slice(0, 2)).toEqual([
       { type: "tool-call", id: "call-1-0", name: "add", args: { a: 1, b: 2 } },
       { type: "tool-result", id: "call-1-0", name: "add", output: 3 },
-      { type: "text", text: "it " },
-      { type: "text", text: "is " },
-      { type: "text", text: "3" },
     ]);
+    expect(
+      chunks
+        .slice(2)
+        .map((chunk) => (chunk as { text: string }).text)
+        .join(""),
+    ).toBe("it is 3");
   });
 
   test("ends with a tool that ends it", async () => {
