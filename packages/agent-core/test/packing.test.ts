@@ -23,7 +23,7 @@ async function streamOf(work: (step: StepContext) => Promise<void> | void) {
 }
 
 const dataOf = (chunks: readonly Chunk[]): Json[] =>
-  chunks.flatMap((chunk) => (chunk.kind === "data" ? [chunk.data as Json] : []));
+  chunks.flatMap((chunk) => (chunk.kind === "data" ? [chunk.data] : []));
 
 const wordsOf = (chunks: readonly Chunk[]): string =>
   dataOf(chunks)
