@@ -4,12 +4,18 @@ export type { FromAiSdkOptions, ModelSettings } from "./from-ai-sdk.ts";
 export { embedderFromAiSdk } from "./from-ai-sdk-embedding.ts";
 export { toUiStream } from "./ui-stream.ts";
 
+// agents
+export { defineAssistant } from "./assistant.ts";
+export type { Assistant, AssistantOptions } from "./assistant.ts";
+
 // tools
 export { defineTool, rawTool } from "./tool.ts";
 export type { DefinedTool, Effect, RawToolOptions, ToolContext, ToolOptions, Verified } from "./tool.ts";
 export type { ApprovalOptions } from "./approval.ts";
 export { agentTool, capabilityTool, handoffTool } from "./agent-tools.ts";
-export type { AgentToolOptions } from "./agent-tools.ts";
+export type { AgentToolOptions, CapabilityToolOptions } from "./agent-tools.ts";
+export { memoryTools } from "./memory-tools.ts";
+export type { MemoryToolsOptions } from "./memory-tools.ts";
 
 // what it may cost
 export { createBudgets } from "./budget/budgets.ts";

@@ -96,11 +96,7 @@ test.each([
   ["a name that is in every object", ["constructor", {}], /there is no tool constructor/],
   ["arguments of another kind", ["read_file", { file: 7 }], /read_file/],
   ["arguments that are no JSON object", ["read_file", "notes.txt"], /read_file/],
-  [
-    "arguments beyond what is asked for",
-    ["read_file", { file: "notes.txt", as: "root" }],
-    /read_file was not used/,
-  ],
+  ["arguments beyond what is asked for", ["read_file", { file: "notes.txt", as: "root" }], /read_file/],
   ["a path out of the folder", ["read_file", { file: "../../etc/passwd" }], /outside of the folder/],
   ["an absolute path", ["read_file", { file: "/etc/passwd" }], /outside of the folder/],
   ["100 MB of output", ["export_all", {}], /export_all gave 100000010 bytes, and 65536 is the most/],

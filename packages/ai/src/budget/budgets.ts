@@ -7,12 +7,12 @@
 
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
 import type { Bounds, Meter, Metered, Turn, Usage } from "@sentient/agent-core";
 import { backoff, DbError, systemClock, type Clock, type Database } from "@sentient/db-pool";
 import { migrate, readMigrations } from "@sentient/schema";
 import { z } from "zod";
 import { AiError } from "../errors.ts";
+import { migrationsIn } from "../places.ts";
 import * as queries from "./queries.ts";
 import { Limits, type Amounts, type Budget, type Hold } from "./tables.ts";
 
@@ -45,7 +45,6 @@ const Options = Limits.extend({
 }).strict();
 type Checked = z.output<typeof Options>;
 
-const MIGRATIONS = fileURLToPath(new URL("../../surql/budget", import.meta.url));
 const HISTORY = "ai_budget";
 const NOTHING: Amounts = { tokens: 0, cost: 0, calls: 0 };
 const MOST_TRIES = 200;
@@ -188,7 +187,7 @@ export async function createBudgets(
   db: Database,
   { clock = systemClock }: { clock?: Clock } = {},
 ): Promise<Budgets> {
-  await migrate(db, { migrations: await readMigrations(MIGRATIONS), history: HISTORY });
+  await migrate(db, { migrations: await readMigrations(migrationsIn("surql/budget/")), history: HISTORY });
   return new Budgets(db, clock);
 }
 
