@@ -12,7 +12,9 @@ import { blocksOf, markdownFiles, readPage, ROOT } from "../src/pages.ts";
 
 const exec = promisify(execFile);
 const HERE = join(import.meta.dirname, "..");
-const pages = markdownFiles().filter((file) => file.startsWith("docs/") || file === "README.md");
+const pages = markdownFiles().filter(
+  (file) => file.startsWith("docs/") || file === "README.md" || file === "packages/ai/README.md",
+);
 
 interface Program {
   /** Where it stands, as `page:line`. */

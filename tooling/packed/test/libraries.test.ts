@@ -106,3 +106,36 @@ test("the kit for tests needs nothing besides", async () => {
     console.log(runs.map(({ result }) => result).join(" "));`);
   expect(said).toBe("3 2\nok ok");
 });
+
+test("an agent thinks with tools, is held to a budget, and remembers", async () => {
+  const said = await stranger.evaluate(`
+    import { createSentient } from "@sentient/agent-core";
+    import { createBudgets, defineAssistant, defineTool, memoryTools } from "@sentient/ai";
+    import { createMemory, localEmbedder } from "@sentient/ai/memory";
+    import { scripted } from "@sentient/ai/testing";
+    import { openDatabase } from "@sentient/db-pool";
+    import { z } from "zod";
+    const db = await openDatabase({ url: "rocksdb://./minds" });
+    const memory = createMemory(db, { embedder: localEmbedder() });
+    await memory.migrate();
+    const budgets = await createBudgets(db);
+    const double = defineTool({
+      name: "double", description: "doubles", effect: "write",
+      input: z.object({ n: z.number() }), run: ({ n }) => n * 2,
+    });
+    const model = scripted([
+      { calls: [{ name: "double", args: { n: 4 } }, { name: "remember", args: { text: "The number is four." } }] },
+      "eight",
+    ]);
+    const helper = defineAssistant({
+      name: "helper", model, memory, tools: [double, ...memoryTools(memory)], meter: budgets.meter({ calls: 2 }),
+    });
+    const sentient = await createSentient({ database: db, agents: [helper] });
+    const handle = await sentient.start(helper, { prompt: "go", thread: "t" });
+    const { text } = await handle.result();
+    const [hit] = await memory.search({ query: "which number" });
+    console.log(text, hit.text, (await budgets.of(handle.id)).used.calls, (await memory.messages("t")).length);
+    await sentient.close();
+    await db.close();`);
+  expect(said).toBe("eight The number is four. 2 4");
+});
