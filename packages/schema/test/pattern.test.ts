@@ -169,7 +169,7 @@ const HARD = [
   ].map((source) => new RegExp(source)),
 ];
 
-const RUNS = Number(process.env.SENTIENT_RUNS ?? 1_500);
+const RUNS = Number(process.env.SENTIENT_RUNS ?? 500);
 const CORPUS = [...Object.values(ZOD), ...HARD].filter((pattern) => matches(pattern, "$value") !== undefined);
 
 // strings
