@@ -1,0 +1,3 @@
+// code that nobody vouches for
+export { untrusted } from "./untrusted.ts";
+export type { UntrustedFunction, UntrustedOptions } from "./untrusted.ts";
