@@ -33,7 +33,7 @@ const MOST_CLAIMED = 256;
 const QUIET_MS = 10;
 const MOST_QUIET_MS = 160;
 /** Where the database does not answer, the worker is stopped after so many milliseconds all the same. */
-const STOP_MS = 3_000;
+const STOP_MS = 10_000;
 
 /** What is told on the log when there may be something to claim. */
 const READY_EVENTS = ["run.queued", "run.resumed", "run.released", "run.restored"];
