@@ -32,7 +32,7 @@ beforeAll(async () => {
 test("each question is answered by sections that are there", async () => {
   const names = new Set((await sectionsOfDocs()).map(({ name }) => name));
   const gone = questions.flatMap(({ answers }) => answers).filter((name) => !names.has(name));
-  expect(gone, "sections of docs that were renamed: name them in fixtures/questions.json").toEqual([]);
+  expect(gone).toEqual([]);
   expect(questions.length).toBeGreaterThanOrEqual(40);
 });
 
@@ -62,8 +62,8 @@ async function imported(embedder: Embedder) {
   return { memory, nameOf: new Map(sections.map(({ name, memory: { text } }) => [text, name])) };
 }
 
-/** How much worse it may be by chance of what the documentation says today. */
-const MARGIN = 0.04;
+/** How much worse it may be. */
+const MARGIN = 0.02;
 
 test("words, direction and neighbourhood together find as well as the best of them alone", async () => {
   const { memory, nameOf } = await imported(localEmbedder());
@@ -90,9 +90,9 @@ test("words, direction and neighbourhood together find as well as the best of th
     expect(hybrid.share).toBeGreaterThan(one.share - MARGIN);
     expect(hybrid.recall).toBeGreaterThan(one.recall - MARGIN);
   }
-  expect(words.recall).toBeGreaterThan(0.75);
-  expect(vector.recall).toBeGreaterThan(0.65);
-  expect(hybrid.recall).toBeGreaterThan(0.8);
+  expect(words.recall).toBeGreaterThan(0.8);
+  expect(vector.recall).toBeGreaterThan(0.75);
+  expect(hybrid.recall).toBeGreaterThan(0.85);
 });
 
 test("an embedder that points anywhere finds nothing: the control of the test above", async () => {
@@ -107,6 +107,6 @@ test("an embedder that points anywhere finds nothing: the control of the test ab
   };
   const { memory, nameOf } = await imported(anywhere);
   await sabotage("vectors of nothing", async () => {
-    expect((await measured(memory, nameOf, ["vector"])).recall).toBeGreaterThan(0.65);
+    expect((await measured(memory, nameOf, ["vector"])).recall).toBeGreaterThan(0.75);
   });
 });

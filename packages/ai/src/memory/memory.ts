@@ -2,12 +2,11 @@
 // M1. What a step says is committed with its result, or not at all.
 // M2. What a step was told is remembered with it: a replay is told the same, whatever memory has become.
 
-import { createRequire } from "node:module";
-import { pathToFileURL } from "node:url";
 import type { Context, Message, StepContext } from "@sentient/agent-core";
 import { systemClock, type Clock, type Database } from "@sentient/db-pool";
 import { migrate, readMigrations } from "@sentient/schema";
 import { z } from "zod";
+import { migrationsIn } from "../places.ts";
 import type { Embedder } from "./embedding.ts";
 import { forgetAll, forgetSource, tooOld, type CompactOptions, type Forgotten } from "./forgetting.ts";
 import { runId, speakerOf } from "./ids.ts";
@@ -24,6 +23,7 @@ import {
   type NewMemory,
   type Query,
 } from "./options.ts";
+import { Rarity } from "./rarity.ts";
 import { recalled, used, type FoundBy, type Hit } from "./recall.ts";
 import { remembered } from "./remembering.ts";
 import { lastOf, saidIn, type ThreadMessage } from "./threads.ts";
@@ -31,7 +31,10 @@ import { Vectors } from "./vectors.ts";
 import { whyOf, type Why } from "./why.ts";
 
 export interface MemoryOptions {
-  /** Makes vectors of texts; without one they are found by their words and their neighbours. */
+  /**
+   * Makes vectors of texts; without one they are found by their words and their neighbours. SurrealDB 3.0 mixes up the vector
+   * indexes of several databases in one engine: with an embedder, have no more than one such database in a folder or a server.
+   */
   embedder?: Embedder | undefined;
   /** After how many milliseconds half is left of what is neither said nor recalled again: 30 days, if left out. */
   halfLife?: number | undefined;
@@ -66,6 +69,7 @@ export function createMemory(db: Database, options: MemoryOptions = {}): MemoryS
 export class MemoryStore {
   readonly #db: Database;
   readonly #vectors: Vectors | undefined;
+  readonly #rarity = new Rarity();
   readonly #halfLife: number;
   readonly #clock: Clock;
 
@@ -80,7 +84,7 @@ export class MemoryStore {
 
   /** Makes its tables, and those of the embedder, where they are not there. @throws what `migrate` throws */
   async migrate(): Promise<void> {
-    await migrate(this.#db, { migrations: await readMigrations(migrationsFolder()), history: HISTORY });
+    await migrate(this.#db, { migrations: await readMigrations(migrationsIn("surql/")), history: HISTORY });
     await this.#vectors?.migrate(this.#db);
   }
 
@@ -258,7 +262,7 @@ export class MemoryStore {
   }
 
   #recalling(now: Date) {
-    return { db: this.#db, vectors: this.#vectors, halfLife: this.#halfLife, now };
+    return { db: this.#db, vectors: this.#vectors, rarity: this.#rarity, halfLife: this.#halfLife, now };
   }
 
   #now(): Date {
@@ -280,10 +284,4 @@ function* batches<T>(
     batch = [];
   }
   if (batch.length > 0) yield batch;
-}
-
-/** The same from its sources and from what is built of them. */
-function migrationsFolder(): URL {
-  const home = createRequire(import.meta.url).resolve("@sentient/ai/package.json");
-  return new URL("surql/", pathToFileURL(home));
 }

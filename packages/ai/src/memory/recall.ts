@@ -10,6 +10,7 @@ import { byScore, freshness, fused, type Fused, type Ranking } from "./fusion.ts
 import { memoryId, keyIn } from "./ids.ts";
 import { neighboursOf } from "./neighbourhood.ts";
 import type { CheckedQuery } from "./options.ts";
+import type { Rarity } from "./rarity.ts";
 import type { Vectors } from "./vectors.ts";
 import { termsOf, wordsOf } from "./words.ts";
 
@@ -38,10 +39,8 @@ export interface Hit {
 
 /** So many words of a query are looked for. */
 const MOST_WORDS = 24;
-/** Words that stand in more memories say little, and cost much. */
-const COMMON = 1_000;
-/** So many memories may hold any of the words. */
-const MOST_MATCHES = 3_000;
+/** Where each of the words stands in very many memories, so many of those with all of them are looked at. */
+const MOST_MATCHES = 2_000;
 /** Of the best, whose neighbours are looked for. */
 const SEEDS = 5;
 /** Who is tied to what was found may be right; who was found is more likely to be. */
@@ -50,6 +49,7 @@ const WEIGHTS = { neighbours: 0.2 };
 export interface Recalling {
   db: Database;
   vectors: Vectors | undefined;
+  rarity: Rarity;
   /** In milliseconds. */
   halfLife: number;
   now: Date;
@@ -60,9 +60,9 @@ export interface Recalling {
 
 /** Q1. @throws what the embedder throws, `ai.bad_embedding` */
 export async function recalled(query: CheckedQuery, recalling: Recalling): Promise<Hit[]> {
-  const { db, vectors, by = ["words", "vector", "neighbours"], signal } = recalling;
+  const { db, vectors, rarity, by = ["words", "vector", "neighbours"], signal } = recalling;
   const [words, vector] = await Promise.all([
-    by.includes("words") ? spoken(db, query) : [],
+    by.includes("words") ? spoken(db, rarity, query) : [],
     vectors && by.includes("vector") ? vectors.near(db, query, signal) : [],
   ]);
   const seeds = fused({ words, vector }).slice(0, SEEDS);
@@ -76,37 +76,14 @@ export async function recalled(query: CheckedQuery, recalling: Recalling): Promi
 }
 
 /** By words. */
-async function spoken(db: Database, query: CheckedQuery): Promise<Ranking> {
+async function spoken(db: Database, rarity: Rarity, query: CheckedQuery): Promise<Ranking> {
   const terms = termsOf(query.query);
   const words = (terms.length > 0 ? terms : [...new Set(wordsOf(query.query))]).slice(0, MOST_WORDS);
   if (words.length === 0) return [];
   const isOfFew = query.agent !== undefined || query.thread !== undefined; // elsewhere a word may well be common
-  const rare = isOfFew ? words : await rareOf(db, words);
+  const rare = isOfFew ? words : await rarity.rareOf(db, words); // Q2
   const statement = rare.length > 0 ? anyOf(rare, query) : allOf(words, query);
   return (await db.query(statement)).map(({ id }) => keyIn(id));
-}
-
-/** Q2: those that say most, the rarest first, of no more memories than are to be looked at. */
-async function rareOf(db: Database, words: readonly string[]): Promise<string[]> {
-  const counts = await db.query(
-    surql<number[]>`RETURN [${words
-      .map(
-        (word): Statement =>
-          surql`count(SELECT VALUE said FROM memory WHERE text @@ ${word} LIMIT ${COMMON + 1})`,
-      )
-      .reduce((all, one) => surql`${all}, ${one}`)}]`,
-  );
-  const rare: string[] = [];
-  let matches = 0;
-  for (const [word, count] of words
-    .map((word, i) => [word, counts[i]!] as const)
-    .filter(([, count]) => count > 0 && count <= COMMON)
-    .toSorted((a, b) => a[1] - b[1])) {
-    matches += count;
-    if (rare.length > 0 && matches > MOST_MATCHES) break;
-    rare.push(word);
-  }
-  return rare;
 }
 
 type Scored = Statement<{ id: RecordId }[]>;
