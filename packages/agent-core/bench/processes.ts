@@ -13,11 +13,14 @@ const worker = new URL("fixtures/worker.ts", import.meta.url);
 const megabytes = () => process.memoryUsage().rss / 2 ** 20;
 const urlOf = (name: string) => `rocksdb://${join(folder, name)}`;
 
+/** What was built, and not its sources. */
+const AS_PUBLISHED = { conditions: [] };
+
 export async function starts(): Promise<BenchRow[]> {
   const took: number[] = [];
   for (let round = 0; round <= ROUNDS; round++) {
     const began = Date.now();
-    const child = spawnChild(cold, { env: { BENCH_URL: urlOf(`cold-${round}`) } });
+    const child = spawnChild(cold, { env: { BENCH_URL: urlOf(`cold-${round}`) }, ...AS_PUBLISHED });
     const { done } = await child.message<{ done: number }>((message) => message.done !== undefined, 60_000);
     await child.exited;
     if (round > 0) took.push(done - began);
@@ -52,11 +55,11 @@ async function restarts(): Promise<BenchRow> {
   for (let round = 0; round <= ROUNDS; round++) {
     const ledger = join(folder, `ledger-${round}`);
     const env = { BENCH_URL: urlOf(`restart-${round}`), BENCH_LEDGER: ledger };
-    const first = spawnChild(flows, { env });
+    const first = spawnChild(flows, { env, ...AS_PUBLISHED });
     await until(() => linesOf(ledger).length > 150, { every: 1 });
     await first.kill();
     const killed = Date.now();
-    const second = spawnChild(flows, { env });
+    const second = spawnChild(flows, { env, ...AS_PUBLISHED });
     await second.message((message) => (message as { finished?: boolean }).finished === true, 120_000);
     await second.exited;
     const lines = linesOf(ledger);
