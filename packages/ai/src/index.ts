@@ -3,6 +3,7 @@ export { fromAiSdk } from "./from-ai-sdk.ts";
 export type { FromAiSdkOptions, ModelSettings } from "./from-ai-sdk.ts";
 export { embedderFromAiSdk } from "./from-ai-sdk-embedding.ts";
 export { toUiStream } from "./ui-stream.ts";
+export type { UiStreamOptions } from "./ui-stream.ts";
 
 // agents
 export { defineAssistant } from "./assistant.ts";
@@ -16,6 +17,10 @@ export { agentTool, capabilityTool, handoffTool } from "./agent-tools.ts";
 export type { AgentToolOptions, CapabilityToolOptions } from "./agent-tools.ts";
 export { memoryTools } from "./memory-tools.ts";
 export type { MemoryToolsOptions } from "./memory-tools.ts";
+
+// code that nobody vouches for
+export { untrusted } from "./untrusted/index.ts";
+export type { UntrustedFunction, UntrustedOptions } from "./untrusted/index.ts";
 
 // what it may cost
 export { createBudgets } from "./budget/budgets.ts";

@@ -1,9 +1,10 @@
 // What each error code means, and what to do about it. The compiler asks for every code that there is.
 
+import type { AiErrorCode } from "@sentient/ai";
 import type { STATUS } from "@sentient/api";
 import type { CliErrorCode } from "@sentient/cli";
 
-export type Code = keyof typeof STATUS | CliErrorCode;
+export type Code = keyof typeof STATUS | CliErrorCode | AiErrorCode;
 
 /** What it says, and what to do. */
 export type Explained = readonly [says: string, todo: string];
@@ -15,6 +16,60 @@ const OURS = "Please report it, with the message.";
 const RESTORE = "Restore a backup into another folder.";
 
 export const EXPLAINED: Readonly<Record<Code, Explained>> = {
+  "ai.bad_option": [
+    "an option of a tool, a model, a budget or memory is not known, or not what it can be",
+    MEND,
+  ],
+  "ai.refused": [
+    "a model wanted what it may not have; it was told",
+    "Nothing: it goes on. Or describe the tool better.",
+  ],
+  "ai.denied": ["a person did not approve a use of a tool; the model was told", "Nothing: it goes on."],
+  "ai.outcome_unknown": [
+    "something that is done once was cut off, again and again",
+    "Look at what the tool calls; give it `verify`.",
+  ],
+  "ai.output_too_large": ["a tool gave more than it may", "Ask it for less, or raise `maxOutput`."],
+  "ai.budget_exceeded": [
+    "the budget of the tree of runs allows no such turn; the model was not asked",
+    "Raise it with `budgets.set`, or ask for less.",
+  ],
+  "ai.tool_failed": ["a tool elsewhere says that it has failed", "Do what its message says."],
+  "ai.tool_timeout": [
+    "code in a process of its own took too long, and was ended",
+    "Raise `timeout`, or make it faster.",
+  ],
+  "ai.tool_crashed": [
+    "code in a process of its own ended before it had answered",
+    "Mend it; the message says how it ended.",
+  ],
+  "ai.tool_name_clash": ["two tools have the same name for a model", "Give one server a `prefix`."],
+  "ai.not_isolated": [
+    "this Node cannot hold code back as it was asked to",
+    "Use the Node that the message names.",
+  ],
+  "ai.mcp_unreachable": ["an MCP server cannot be reached, or ended", PASSES],
+  "ai.model_failed": ["a model failed, or its provider is busy", "It is asked again, as `retry` says."],
+  "ai.model_refused": [
+    "a provider refuses what it is asked",
+    "Look at the key, the model's name and the request.",
+  ],
+  "ai.incomplete_answer": ["an answer of a model was cut off", "It is asked again, as `retry` says."],
+  "ai.bad_embedding": [
+    "an embedder gave vectors that are none, or of another length",
+    "Say its `dimension` as it is.",
+  ],
+  "ai.memory_too_large": ["a memory or a message is larger than it may be", "Remember less of it."],
+  "ai.script_over": [
+    "in a test: a scripted model is asked for more than was written",
+    "Write more lines, or end sooner.",
+  ],
+  "ai.not_recorded": [
+    "in a test: what a model is asked stands in no recording",
+    "Record anew; the message says what differs.",
+  ],
+  "ai.bad_recording": ["a file is no recording", "Record anew."],
+
   "agent.bad_option": ["an option is not known, or not what it can be", MEND],
   "agent.bad_config": ["a setting is not known, or not what it can be", MEND],
   "agent.bad_definition": ["an agent or a workflow cannot be defined like this", MEND],
