@@ -12,6 +12,7 @@ import { devCommand } from "./dev.ts";
 import { doctorCommand } from "./doctor.ts";
 import { eventsCommand } from "./events/index.ts";
 import { initCommand } from "./init.ts";
+import { mcpCommand } from "./mcp.ts";
 import { migrateCommand } from "./migrate.ts";
 import { questionsCommand } from "./questions/index.ts";
 import { runCommand } from "./run.ts";
@@ -19,13 +20,14 @@ import { runsCommand } from "./runs/index.ts";
 import { schedulesCommand } from "./schedules/index.ts";
 import { serveCommand } from "./serve.ts";
 import { stateCommand } from "./state/index.ts";
+import { testCommand } from "./test.ts";
 import { tokensCommand } from "./tokens.ts";
 
 export const commands: readonly (readonly [heading: string, commands: readonly Command[]])[] = [
-  ["To begin:", [demoCommand, initCommand, devCommand]],
+  ["To begin:", [demoCommand, initCommand, devCommand, testCommand]],
   ["Runs:", [runCommand, runsCommand, questionsCommand, checkpointsCommand, stateCommand]],
   ["What happens:", [eventsCommand, consumersCommand]],
-  ["Who does it, and when:", [agentsCommand, schedulesCommand]],
+  ["Who does it, and when:", [agentsCommand, schedulesCommand, mcpCommand]],
   [
     "The database:",
     [
