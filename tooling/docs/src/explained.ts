@@ -45,8 +45,8 @@ export const EXPLAINED: Readonly<Record<Code, Explained>> = {
   ],
   "ai.tool_name_clash": ["two tools have the same name for a model", "Give one server a `prefix`."],
   "ai.not_isolated": [
-    "this Node cannot hold code back as it was asked to",
-    "Use the Node that the message names.",
+    "this machine cannot hold back what untrusted code is not to have",
+    "Say `network: true` if it may have that, or run it elsewhere.",
   ],
   "ai.mcp_unreachable": ["an MCP server cannot be reached, or ended", PASSES],
   "ai.model_failed": ["a model failed, or its provider is busy", "It is asked again, as `retry` says."],
