@@ -23,7 +23,7 @@ import { modelMessagesOf } from "./from-ai-sdk-messages.ts";
 import { cutOffError, modelError } from "./from-ai-sdk-errors.ts";
 
 /** For a million tokens, in whichever currency. */
-export interface Price {
+export interface ModelPrice {
   input: number;
   output: number;
   /** Of input that the provider had in its cache: as all input if left out. */
@@ -40,7 +40,7 @@ export interface ModelSettings extends LanguageModelCallOptions {
 export interface FromAiSdkOptions {
   /** As it is called in events and usage: what the provider calls it, if left out. */
   name?: string;
-  price?: Price;
+  price?: ModelPrice;
   /** What a turn says itself goes before them. */
   settings?: ModelSettings;
 }
@@ -236,7 +236,7 @@ function usageOf(
 
 const MILLION = 1_000_000;
 
-function withCost(usage: Usage, price: Price | undefined): Usage {
+function withCost(usage: Usage, price: ModelPrice | undefined): Usage {
   if (!price) return usage;
   const { inputTokens, outputTokens, cachedTokens = 0 } = usage;
   const { input, output, cached = input } = price;

@@ -1,12 +1,20 @@
 // One turn of a model of the AI SDK: through the real provider, against a real server.
 
-import { NonRetryable, type Message, type TurnEvent } from "@sentient/agent-core";
-import { until } from "@sentient/testkit";
+import {
+  converse,
+  defineWorkflow,
+  type Message,
+  type ReasoningPart,
+  type TextPart,
+  type ToolCallPart,
+  type TurnEvent,
+} from "@sentient/agent-core";
+import { createTestSentient } from "@sentient/agent-core/testing";
+import type { LanguageModel } from "ai";
 import { expect, test, vi } from "vitest";
-import { AiError } from "../src/errors.ts";
 import { fromAiSdk } from "../src/from-ai-sdk.ts";
 import { KEY, MODEL } from "./support/model-server.ts";
-import { failureOf, never, served, serverFor, textOf, turnOf, untilEnd, user } from "./support/models.ts";
+import { never, served, serverFor, textOf, turnOf, untilEnd, user } from "./support/models.ts";
 
 const weather = {
   name: "weather",
@@ -141,6 +149,48 @@ test("arguments that are no JSON, and a tool that nobody has, are passed on as t
   expect((await untilEnd(without(turnOf("go"), never)))[0]).toMatchObject({ name: "launch" });
 });
 
+test("what a provider has to be told again of a call goes back to it", async () => {
+  const { model, server } = await served(() => ({
+    calls: [{ id: "a", name: "weather", args: { city: "Graz" }, signature: "signed" }],
+  }));
+  const [call] = await untilEnd(model(turnOf("weather?", { tools: [weather] }), never));
+  expect(call).toMatchObject({ type: "tool-call", metadata: { owls: { thoughtSignature: "signed" } } });
+  const messages: Message[] = [
+    user("weather?"),
+    { role: "assistant", content: [call as Extract<TurnEvent, { type: "tool-call" }>] },
+    { role: "tool", content: [{ type: "tool-result", id: "a", name: "weather", output: "blue" }] },
+  ];
+  await untilEnd(model(turnOf("", { messages, tools: [weather] }), never));
+  const { tool_calls: told } = server.asked[1]!.body.messages[1]!;
+  expect(told).toMatchObject([{ id: "a", extra_content: { google: { thought_signature: "signed" } } }]);
+});
+
+test("thoughts that a provider has sealed go back to it as it gave them", async () => {
+  const prompts: Prompt[] = [];
+  const sealed = (id: string, signature: string): StreamPart[] => [
+    { type: "reasoning-start", id, providerMetadata: { wise: { item: id } } },
+    { type: "reasoning-delta", id, delta: "so " },
+    { type: "reasoning-delta", id, delta: `${id}.` },
+    { type: "reasoning-end", id, providerMetadata: { wise: { item: id, signature } } },
+  ];
+  const wise = wiseModel(prompts, [...sealed("r1", "s1"), ...sealed("r2", "s2")]);
+  const said = await saidIn(fromAiSdk(wise)(turnOf("why?"), never));
+  expect(said).toEqual([
+    { type: "reasoning", text: "so r1.", metadata: { wise: { item: "r1", signature: "s1" } } },
+    { type: "reasoning", text: "so r2.", metadata: { wise: { item: "r2", signature: "s2" } } },
+    { type: "text", text: "because" },
+  ]);
+  const messages: Message[] = [user("why?"), { role: "assistant", content: said }, user("go on")];
+  await untilEnd(fromAiSdk(wise)(turnOf("", { messages }), never));
+  expect(prompts[1]![1]).toMatchObject({
+    content: [
+      { type: "reasoning", text: "so r1.", providerOptions: { wise: { item: "r1", signature: "s1" } } },
+      { type: "reasoning", text: "so r2.", providerOptions: { wise: { item: "r2", signature: "s2" } } },
+      { type: "text", text: "because" },
+    ],
+  });
+});
+
 const output = { type: "object", properties: { sky: { type: "string" } }, required: ["sky"] };
 
 test("data that is to be said is asked for by its schema", async () => {
@@ -185,84 +235,51 @@ test.each([
   expect((await untilEnd(model(turnOf("hi"), never))).at(-1)).toMatchObject({ type: "end", reason });
 });
 
-test.each([429, 500, 503])("%i is asked once, and may be asked again", async (status) => {
-  const { model, server } = await served(() => ({ status, headers: { "retry-after": "1" } }));
-  const error = await failureOf(untilEnd(model(turnOf("hi"), never)));
-  expect(error).toMatchObject({ code: "ai.model_failed", retryable: true, details: { status } });
-  expect(error.message).toBe(`the model ${MODEL} failed (${status}): overloaded`);
-  expect(server.asked).toHaveLength(1);
-});
+type LanguageModelV4 = Extract<LanguageModel, { specificationVersion: "v4" }>;
+type Prompt = Parameters<LanguageModelV4["doStream"]>[0]["prompt"];
+type StreamPart =
+  Awaited<ReturnType<LanguageModelV4["doStream"]>>["stream"] extends ReadableStream<infer P> ? P : never;
+type Part = TextPart | ReasoningPart | ToolCallPart;
 
-test.each([400, 401, 403, 404])("%i is not to be asked again, and says what to do", async (status) => {
-  const { model } = await served(() => ({ status, message: "no" }));
-  const error = await failureOf(untilEnd(model(turnOf("hi"), never)));
-  expect(error).toBeInstanceOf(NonRetryable);
-  expect(error.code).toBe("ai.model_refused");
-  expect(error.message).toMatch(new RegExp(`^the model ${MODEL} refuses \\(${status}\\): no; look at`));
-});
+/** As a conversation puts it together. */
+async function saidIn(events: AsyncIterable<TurnEvent>): Promise<Part[]> {
+  let said: Part[] = [];
+  const flow = defineWorkflow({
+    name: "flow",
+    run: async (ctx) => {
+      const { messages } = await converse(ctx, { model: () => events, prompt: "why?" });
+      said = messages.at(-1)!.content as Part[];
+    },
+  });
+  await using sentient = await createTestSentient({ workflows: [flow] });
+  await sentient.execute(flow);
+  return said;
+}
 
-test("a key that a provider repeats is in nothing that is thrown", async () => {
-  const { model } = await served(() => ({ status: 401, message: `Incorrect API key provided: ${KEY}` }));
-  const error = await failureOf(untilEnd(model(turnOf("a secret question"), never)));
-  const { inspect } = await import("node:util");
-  const all = inspect(error, { depth: 10, showHidden: true });
-  expect(all).toContain("Incorrect API key provided: [redacted]");
-  expect(all).not.toContain(KEY);
-  expect(all).not.toContain("a secret question");
-});
-
-test("a server that is not there may be asked again", async () => {
-  const { model, server } = await served(() => ({ text: "never" }));
-  await server[Symbol.asyncDispose]();
-  const error = await failureOf(untilEnd(model(turnOf("hi"), never)));
-  expect(error).toMatchObject({ code: "ai.model_failed", retryable: true });
-});
-
-test.each([
-  ["a line that is cut", { text: ["half ", "of it"], cutAfter: 1 }],
-  ["a stream that ends before it says so", { text: ["half "], finish: null }],
-  [
-    "a stream that is cut in the midst of a call",
-    { calls: [{ name: "weather", args: { city: "Graz" } }], cutAfter: 2 },
-  ],
-])("%s is an error, and not a short answer", async (_, reply) => {
-  const { model } = await served(() => reply);
-  const events: TurnEvent[] = [];
-  const read = async () => {
-    for await (const event of model(turnOf("hi", { tools: [weather] }), never)) events.push(event);
+/** A provider that seals what its model thinks. */
+function wiseModel(prompts: Prompt[], thoughts: StreamPart[]): LanguageModelV4 {
+  const count = { total: 1, noCache: 1, cacheRead: 0, cacheWrite: 0 };
+  const end: StreamPart[] = [
+    { type: "text-start", id: "t" },
+    { type: "text-delta", id: "t", delta: "because" },
+    { type: "text-end", id: "t" },
+    {
+      type: "finish",
+      finishReason: { unified: "stop", raw: "stop" },
+      usage: { inputTokens: count, outputTokens: { total: 1, text: 1, reasoning: 0 } },
+    },
+  ];
+  return {
+    specificationVersion: "v4",
+    provider: "wise",
+    modelId: "wise-1",
+    supportedUrls: {},
+    doGenerate: () => Promise.reject(new Error("it streams")),
+    doStream: ({ prompt }) => {
+      prompts.push(prompt);
+      return Promise.resolve({
+        stream: ReadableStream.from([{ type: "stream-start", warnings: [] } as const, ...thoughts, ...end]),
+      });
+    },
   };
-  const error = await failureOf(read());
-  expect(error).toBeInstanceOf(AiError);
-  expect(error).toMatchObject({ retryable: true });
-  expect(events.some(({ type }) => type === "end" || type === "tool-call")).toBe(false);
-});
-
-test("whoever aborts closes the request, with what they say", async () => {
-  const { model, server } = await served(() => ({ text: ["one", "two"], before: (i) => i === 1 && forever }));
-  const abort = new AbortController();
-  const reason = new Error("not any more");
-  const read = async () => {
-    for await (const event of model(turnOf("hi"), abort.signal))
-      if (event.type === "text") abort.abort(reason);
-  };
-  expect(await failureOf(read())).toBe(reason);
-  await server.asked[0]!.closed;
-});
-
-test("whoever stops reading closes the request", async () => {
-  const { model, server } = await served(() => ({ text: ["one", "two"], before: (i) => i === 1 && forever }));
-  for await (const event of model(turnOf("hi"), never)) if (event.type === "text") break;
-  await until(() => server.closed === 1);
-});
-
-test("who is aborted before it is answered at all closes the request", async () => {
-  const { model, server } = await served(() => forever);
-  const abort = new AbortController();
-  const failure = failureOf(untilEnd(model(turnOf("hi"), abort.signal)));
-  await until(() => server.asked.length === 1);
-  abort.abort(new Error("enough"));
-  expect((await failure).message).toBe("enough");
-  await server.asked[0]!.closed;
-});
-
-const forever = new Promise<never>(() => {});
+}

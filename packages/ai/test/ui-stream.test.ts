@@ -1,76 +1,23 @@
 // A run as a message of the AI SDK, read by its own client.
 
 import type { StreamItem } from "@sentient/agent-core";
-import type { Json } from "@sentient/schema";
-import type { Chunk } from "@sentient/state";
-import { sabotage, until } from "@sentient/testkit";
-import { readUIMessageStream, type UIMessage, type UIMessageChunk } from "ai";
+import { until } from "@sentient/testkit";
+import type { UIMessageChunk } from "ai";
 import { expect, test } from "vitest";
-import { toUiStream, type UiStreamOptions } from "../src/ui-stream.ts";
-import { chatAt, chatServer, textOfMessage } from "./support/chat.ts";
-
-type Said = [step: string, attempt: number, data: Json | { kind: "reset" | "end" }];
-
-const END = { kind: "end" } as const;
-const RESET = { kind: "reset" } as const;
-const say = (text: string) => ({ type: "text", text });
-
-/** As `state.chunks` would give it. */
-function piecesOf(said: readonly Said[]): Chunk[] {
-  return said.map(([step, attempt, data], i) => {
-    const common = {
-      run: "run-1",
-      n: i + 1,
-      step: `main/${step}` as Chunk["step"],
-      attempt,
-      at: new Date(0),
-    };
-    const isMark = data === END || data === RESET;
-    return (isMark ? { ...common, kind: data.kind } : { ...common, kind: "data", data }) as Chunk;
-  });
-}
-
-async function* itemsOf(said: readonly Said[], ...ends: object[]): AsyncGenerator<StreamItem> {
-  for (const chunk of piecesOf(said)) yield { type: "chunk", chunk };
-  for (const [i, event] of ends.entries())
-    yield { type: "event", event: { run: "run-1", position: i + 1, ...event } } as StreamItem;
-}
-
-const completed = { type: "run.completed", data: { steps: 1 } };
-
-async function messageOf(stream: ReadableStream<UIMessageChunk>, message?: UIMessage): Promise<UIMessage> {
-  let last = message;
-  for await (const each of readUIMessageStream({
-    stream,
-    terminateOnError: true,
-    ...(message ? { message: structuredClone(message) } : {}),
-  }))
-    last = each;
-  return last!;
-}
-
-const messageFor = (said: readonly Said[], options?: UiStreamOptions) =>
-  messageOf(toUiStream(itemsOf(said, completed), options));
-
-const kindsOf = ({ parts }: UIMessage) => parts.map(({ type }) => type);
-
-const conversation: Said[] = [
-  ["model#1", 1, { type: "reasoning", text: "Let me " }],
-  ["model#1", 1, { type: "reasoning", text: "see." }],
-  ["model#1", 1, say("I look. ")],
-  ["model#1", 1, { type: "tool-call", id: "a", name: "weather", args: { city: "Graz" } }],
-  ["model#1", 1, { type: "tool-call", id: "b", name: "weather", args: { city: "" } }],
-  ["model#1", 1, END],
-  [
-    "tools#1.1/-chunks#1",
-    1,
-    { type: "tool-result", id: "b", name: "weather", output: { error: "no city" }, isError: true },
-  ],
-  ["tools#1.0/-chunks#1", 1, { type: "tool-result", id: "a", name: "weather", output: { sky: "blue" } }],
-  ["model#2", 1, say("It is ")],
-  ["model#2", 1, say("blue.")],
-  ["model#2", 1, END],
-];
+import { toUiStream } from "../src/ui-stream.ts";
+import { textOfMessage } from "./support/chat.ts";
+import {
+  completed,
+  conversation,
+  END,
+  itemsOf,
+  kindsOf,
+  messageFor,
+  messageOf,
+  piecesOf,
+  RESET,
+  say,
+} from "./support/pieces.ts";
 
 test("turns of a model and their tools are the steps of a message", async () => {
   const message = await messageFor(conversation);
@@ -255,77 +202,4 @@ test("whoever stops reading has nothing read on", async () => {
   }
   for await (const chunk of toUiStream(endless())) if (chunk.type === "text-delta") break;
   await until(() => isLetGo);
-});
-
-/** A stream with all that can happen to one. */
-const eventful: Said[] = [
-  ...conversation.slice(0, 4),
-  ["model#1", 2, RESET],
-  ...conversation
-    .slice(0, 8)
-    .map(([step, attempt, data]): Said => [step, step === "model#1" ? 2 : attempt, data]),
-  ["all#1.a/model#1", 1, say("A1 ")],
-  ["all#1.b/model#1", 1, say("B1 ")],
-  ["all#1.a/model#1", 2, RESET],
-  ["all#1.a/model#1", 2, say("A2 ")],
-  ["all#1.b/model#1", 1, say("B2 ")],
-  ["all#1.b/model#1", 1, END],
-  ["all#1.a/model#1", 2, END],
-  ["model#2", 1, say("It is ")],
-  ["model#2", 1, say("bl")],
-  ["model#2", 1, RESET],
-  ["model#2", 1, say("It is blue.")],
-  ["model#2", 1, END],
-];
-
-/** What a reader has who was cut off after so many pieces of the protocol. */
-async function cutOff(after: number): Promise<UIMessage | undefined> {
-  const seen: UIMessageChunk[] = [];
-  for await (const chunk of toUiStream(itemsOf(eventful, completed))) {
-    if (seen.push(chunk) === after) return messageOf(ReadableStream.from(seen));
-  }
-  return undefined;
-}
-
-const stepsOf = (message: UIMessage) => kindsOf(message).filter((kind) => kind === "step-start").length;
-
-async function expectWhole(options: (message: UIMessage) => UiStreamOptions): Promise<void> {
-  const whole = plain(await messageFor(eventful));
-  for (let after = 1; ; after++) {
-    const message = await cutOff(after);
-    if (!message) return expect(after).toBeGreaterThan(50);
-    const rest = toUiStream(itemsOf(eventful, completed), options(message));
-    expect({ after, parts: plain(await messageOf(rest, message)) }).toEqual({ after, parts: whole });
-  }
-}
-
-const plain = ({ parts }: UIMessage): unknown => JSON.parse(JSON.stringify(parts));
-
-test("wherever a reader was cut off, it goes on from there, and has the whole message once", async () => {
-  await expectWhole((message) => ({ after: stepsOf(message) }));
-});
-
-test("control: without saying where it was it has something twice", async () => {
-  await sabotage("where it was", () => expectWhole(() => ({ after: 0 })));
-});
-
-test("read again from its beginning, it is the same, piece by piece", async () => {
-  const read = async () => {
-    const chunks: UIMessageChunk[] = [];
-    for await (const chunk of toUiStream(itemsOf(eventful, completed))) chunks.push(chunk);
-    return chunks;
-  };
-  expect(await read()).toEqual(await read());
-});
-
-test("a chat reads it over HTTP, and one that reconnects has it once", async () => {
-  const api = await chatServer(() => toUiStream(itemsOf(eventful, completed)));
-  const { chat, outcome } = chatAt(api);
-  await chat.sendMessage({ text: "weather?" });
-  const whole = plain(chat.messages[1]!);
-  expect(whole).toEqual(plain(await messageFor(eventful)));
-  expect(outcome).toMatchObject({ isAbort: false, isError: false, finishReason: "stop" });
-  await chat.resumeStream();
-  expect(chat.messages).toHaveLength(2);
-  expect(plain(chat.messages[1]!)).toEqual(whole);
 });

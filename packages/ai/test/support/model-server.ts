@@ -29,6 +29,8 @@ export interface Call {
   name: string;
   /** A string is sent as it is: also what is no JSON. */
   args: unknown;
+  /** What the model has to be told again of it. */
+  signature?: string;
 }
 
 export interface Saying {
@@ -44,6 +46,9 @@ export interface Saying {
   before?: (delta: number) => unknown;
   /** After so many deltas the line is cut. */
   cutAfter?: number;
+  /** After so many deltas it says that it fails. */
+  failsAfter?: number;
+  failure?: { message: string; code?: number | string };
 }
 
 /** What it says, or how it fails. */
@@ -142,6 +147,10 @@ async function say(response: ServerResponse, model: string, saying: Saying): Pro
   response.flushHeaders();
   for (const [i, delta] of deltasOf(saying).entries()) {
     if (i === cutAfter) return cut(response);
+    if (i === saying.failsAfter) {
+      send({ error: { type: "e", ...saying.failure } });
+      return void response.end();
+    }
     await before?.(i);
     if (response.destroyed) return;
     send(choice(delta));
@@ -162,18 +171,22 @@ function deltasOf({ reasoning = [], text: said = [], calls = [] }: Saying): obje
   return [
     ...reasoning.map((piece) => ({ reasoning_content: piece })),
     ...(typeof said === "string" ? [said] : said).map((content) => ({ content })),
-    ...calls.flatMap(({ name, args, id = `call-${name}` }, index) => {
+    ...calls.flatMap(({ name, args, id = `call-${name}`, signature }, index) => {
       const whole = typeof args === "string" ? args : JSON.stringify(args);
       const half = Math.ceil(whole.length / 2);
       const piece = (of: object) => ({ tool_calls: [{ index, ...of }] });
       return [
-        piece({ id, type: "function", function: { name, arguments: "" } }),
+        piece({ id, type: "function", function: { name, arguments: "" }, ...signedBy(signature) }),
         piece({ function: { arguments: whole.slice(0, half) } }),
         piece({ function: { arguments: whole.slice(half) } }),
       ];
     }),
   ];
 }
+
+/** As Gemini does it. */
+const signedBy = (signature: string | undefined) =>
+  signature === undefined ? {} : { extra_content: { google: { thought_signature: signature } } };
 
 function usageOf({ usage = { input: 10, output: 5 } }: Saying): object | undefined {
   if (usage === null) return undefined;

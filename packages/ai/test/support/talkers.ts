@@ -4,7 +4,7 @@ import { converse, defineAgent, type Definition, type Model } from "@sentient/ag
 import { z } from "zod";
 import { defineTool } from "../../src/tool.ts";
 
-export const weather = defineTool({
+const weather = defineTool({
   name: "weather",
   description: "The weather of a city.",
   effect: "read",
