@@ -8,6 +8,7 @@ import type { Permission } from "../src/mcp/index.ts";
 import { shortened } from "../src/mcp/shortened.ts";
 import { programOf } from "./support/notes.ts";
 
+const SERVED = new URL("./fixtures/served-by-mcp.ts", import.meta.url);
 const TOKEN = "sesame";
 const READ = ["agents_list", "events_history", "questions_list", "run_result", "run_show", "runs_list"];
 const WRITE = ["run_cancel", "run_pause", "run_resume", "run_signal", "run_start"];
@@ -21,15 +22,13 @@ const clientOf = (mode: Mode) =>
 const byStdio: Connect = async (allow = ["read"], mode = "legacy") => {
   const client = clientOf(mode);
   onTestFinished(() => client.close());
-  const program = programOf("served-by-mcp.ts", { ALLOW: allow.join() });
-  await client.connect(
-    new StdioClientTransport(program as ConstructorParameters<typeof StdioClientTransport>[0]),
-  );
+  const program = programOf(SERVED, { ALLOW: allow.join() });
+  await client.connect(new StdioClientTransport(program));
   return client;
 };
 
 async function servedByHttp(allow: readonly Permission[] = ["read"]): Promise<string> {
-  const child = spawnChild(new URL("./fixtures/served-by-mcp.ts", import.meta.url), {
+  const child = spawnChild(SERVED, {
     env: { ALLOW: allow.join(), TOKEN },
   });
   onTestFinished(() => child[Symbol.asyncDispose]());

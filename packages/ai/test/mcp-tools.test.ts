@@ -10,6 +10,8 @@ import { toolName } from "../src/mcp/names.ts";
 import { agentOf, once, testSentient, type Talk } from "./support/assistants.ts";
 import { folder, isAlive, notes, notesByHttp, programOf, toolsOf, type Entry } from "./support/notes.ts";
 
+const PAGED = new URL("./fixtures/paged-server.ts", import.meta.url);
+
 /** What an agent's model hears of one use of a tool. */
 async function used({ tools }: Pick<McpTools, "tools">, name: string, args: Json = {}): Promise<string> {
   const { agent } = agentOf(tools, once(name, args));
@@ -72,12 +74,12 @@ describe("what a server offers", () => {
   });
 
   test("is all of its pages", async () => {
-    const { tools } = await toolsOf(programOf("paged-server.ts"));
+    const { tools } = await toolsOf(programOf(PAGED));
     expect(tools.map(({ name }) => name)).toEqual(["a", "b", "c", "d", "e"]);
   });
 
   test("that would have one name for two is refused by the names of both", async () => {
-    await expect(toolsOf(programOf("paged-server.ts", { NAMES: "a.b a/b" }))).rejects.toMatchObject({
+    await expect(toolsOf(programOf(PAGED, { NAMES: "a.b a/b" }))).rejects.toMatchObject({
       code: "ai.tool_name_clash",
       details: { name: "a_b", tools: ["a.b", "a/b"] },
     });

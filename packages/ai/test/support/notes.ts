@@ -23,10 +23,12 @@ export async function folder(): Promise<string> {
   return made;
 }
 
+export const NOTES = new URL("../fixtures/notes-server.ts", import.meta.url);
+
 /** How a program of the tests is started as an MCP server. */
-export function programOf(fixture: string, env: Record<string, string> = {}): McpAddress {
-  const file = fileURLToPath(new URL(`../fixtures/${fixture}`, import.meta.url));
-  return { command: process.execPath, args: ["--conditions=@sentient/source", file], env };
+export function programOf(fixture: URL, env: Record<string, string> = {}) {
+  const args = ["--conditions=@sentient/source", fileURLToPath(fixture)];
+  return { command: process.execPath, args, env };
 }
 
 export function entriesOf(ledger: string): Entry[] {
@@ -40,7 +42,7 @@ export function entriesOf(ledger: string): Entry[] {
 /** Tools of a server of its own, by stdio. */
 export async function notes(options: McpToolsOptions = {}) {
   const ledger = join(await folder(), "ledger");
-  const tools = await toolsOf(programOf("notes-server.ts", { LEDGER: ledger }), options);
+  const tools = await toolsOf(programOf(NOTES, { LEDGER: ledger }), options);
   return { ...tools, ledger: () => entriesOf(ledger), did: () => entriesOf(ledger).map(({ did }) => did) };
 }
 
@@ -57,7 +59,7 @@ export async function notesByHttp(): Promise<{
   kill: () => Promise<unknown>;
 }> {
   const ledger = join(await folder(), "ledger");
-  const child = spawnChild(new URL("../fixtures/notes-server.ts", import.meta.url), {
+  const child = spawnChild(NOTES, {
     env: { LEDGER: ledger, HTTP: "1" },
   });
   onTestFinished(() => child[Symbol.asyncDispose]());
