@@ -32,6 +32,8 @@ export interface Ports {
 /** How long a reader of a stream waits before it looks again, in milliseconds, at first and at most. */
 const LOOK_MS = 20;
 const MOST_LOOK_MS = 250;
+/** Pieces of a stream that are read at once. */
+const PAGE = 500;
 /** Who waits for an end looks again after so long, in case that nobody tells of it. */
 const PATIENCE_MS = 2_000;
 
@@ -154,7 +156,7 @@ export class RunHandle<Output = unknown> {
     for (let at = after, pause = LOOK_MS; !isAborted(); pause = Math.min(MOST_LOOK_MS, pause * 1.5)) {
       const woken = this.#untilStreamed();
       try {
-        const pieces = await this.#ports.state.chunks.read(this.id, { after: at, limit: 500 });
+        const pieces = await this.#ports.state.chunks.read(this.id, { after: at, limit: PAGE });
         for (const piece of pieces) {
           yield piece;
           at = piece.n;
@@ -162,11 +164,11 @@ export class RunHandle<Output = unknown> {
         }
         if (pieces.length > 0) pause = LOOK_MS;
         else if (isOver) return;
-        else if (endOf(await this.run())) isOver = true;
-        else {
-          const wake = signal ? AbortSignal.any([signal, woken.signal]) : woken.signal;
-          await sleep(this.#ports.clock, pause, wake);
-        }
+        if (isOver || pieces.length === PAGE) continue;
+        isOver = endOf(await this.run()) !== undefined;
+        if (isOver) continue;
+        const wake = signal ? AbortSignal.any([signal, woken.signal]) : woken.signal;
+        await sleep(this.#ports.clock, pause, wake);
       } finally {
         woken.forget();
       }
