@@ -185,13 +185,14 @@ function thoughtOf(part: Thought, { thoughts }: Told): TurnEvent | undefined {
 }
 
 function endOf(
-  { finishReason, usage }: Extract<LanguageModelStreamPart, { type: "model-call-end" }>,
+  { finishReason, rawFinishReason, usage }: Extract<LanguageModelStreamPart, { type: "model-call-end" }>,
   told: Told,
   turn: Turn,
   { price }: FromAiSdkOptions,
 ): TurnEvent {
   const reason = ENDS[finishReason];
-  if (!reason) throw cutOffError(told.model); // M2
+  const isSaid = reason !== "other" || rawFinishReason !== undefined; // some providers begin with "other", and hear of no end
+  if (!reason || !isSaid) throw cutOffError(told.model); // M2
   const { warnings, model } = told;
   if (usage.inputTokens === undefined || usage.outputTokens === undefined) warnings.push(NOT_COUNTED);
   return {
