@@ -91,6 +91,36 @@ test("a chat reads it over HTTP, and one that reconnects has it once", async () 
   expect(plain(chat.messages[1]!)).toEqual(whole);
 });
 
+/** A line that is cut behind so many pieces of the protocol. */
+function cutBehind(pieces: number): ReadableStream<UIMessageChunk> {
+  async function* read() {
+    let left = pieces;
+    for await (const chunk of toUiStream(itemsOf(eventful, completed))) {
+      if (left-- === 0) throw new Error("cut");
+      yield chunk;
+    }
+  }
+  return ReadableStream.from(read());
+}
+
+test.each([3, 8, 15, 22, 30, 37, 45])(
+  "a chat whose line is cut behind %i pieces goes on in its message, and has it once",
+  async (pieces) => {
+    const api = await chatServer(({ method }) =>
+      method === "POST"
+        ? cutBehind(pieces)
+        : toUiStream(itemsOf(eventful, completed), { after: stepsOf(chat.messages.at(-1)!) }),
+    );
+    const { chat, outcome } = chatAt(api, false);
+    await chat.sendMessage({ text: "weather?" });
+    expect(outcome.isDisconnect).toBe(true);
+    await chat.resumeStream();
+    expect(chat.messages).toHaveLength(2);
+    expect(plain(chat.messages[1]!)).toEqual(plain(await messageFor(eventful)));
+    expect(outcome).toMatchObject({ isError: false, finishReason: "stop" });
+  },
+);
+
 /** Two turns in each of three branches, whose attempts are lost at random. */
 function randomStream(random: SeededRandom): { said: Said[]; counts: string[] } {
   const said: Said[] = [];

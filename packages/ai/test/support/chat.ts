@@ -11,8 +11,6 @@ import {
   DefaultChatTransport,
   type ChatState,
   type ChatStatus,
-  type DataUIPart,
-  type UIDataTypes,
   type UIMessage,
   type UIMessageChunk,
 } from "ai";
@@ -55,19 +53,35 @@ class State implements ChatState<UIMessage> {
 
 class Chat extends AbstractChat<UIMessage> {}
 
+/** As a browser does it: what is cut off is a network error. */
+async function browserFetch(...asked: Parameters<typeof fetch>): Promise<Response> {
+  const answer = await fetch(...asked);
+  async function* read(): AsyncGenerator<Uint8Array> {
+    try {
+      yield* answer.body!;
+    } catch {
+      throw new TypeError("network error");
+    }
+  }
+  return new Response(ReadableStream.from(read()), answer);
+}
+
 /** @param isReplay whether the server says all of it again to who reconnects */
 export function chatAt(api: string, isReplay = true) {
-  const data: DataUIPart<UIDataTypes>[] = [];
-  const outcome: { isAbort?: boolean; isError?: boolean; finishReason?: string | undefined } = {};
+  const outcome: {
+    isAbort?: boolean;
+    isDisconnect?: boolean;
+    isError?: boolean;
+    finishReason?: string | undefined;
+  } = {};
   const chat = new Chat({
     id: "chat",
     state: new State(),
-    transport: new DefaultChatTransport({ api, resumeStreamIsReplay: isReplay }),
-    onData: (part) => void data.push(part),
-    onFinish: ({ isAbort, isError, finishReason }) =>
-      void Object.assign(outcome, { isAbort, isError, finishReason }),
+    transport: new DefaultChatTransport({ api, resumeStreamIsReplay: isReplay, fetch: browserFetch }),
+    onFinish: ({ isAbort, isDisconnect, isError, finishReason }) =>
+      void Object.assign(outcome, { isAbort, isDisconnect, isError, finishReason }),
   });
-  return { chat, data, outcome };
+  return { chat, outcome };
 }
 
 /** What somebody sees of the last message: its texts, in turn. */
