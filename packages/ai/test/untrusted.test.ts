@@ -10,6 +10,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { sabotage, spawnChild, until } from "@sentient/testkit";
 import type { Json } from "@sentient/schema";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { defineTool } from "../src/index.ts";
@@ -20,7 +21,7 @@ import { z } from "zod";
 
 const exec = promisify(execFile);
 const MODULE = new URL("./fixtures/untrusted/hostile.js", import.meta.url);
-const { apart, nodeHoldsNetwork } = await isolation();
+const { apart, mortal, nodeHoldsNetwork } = await isolation();
 const canHoldNetwork = apart !== undefined || nodeHoldsNetwork;
 const MiB = 1024 * 1024;
 
@@ -156,13 +157,12 @@ describe("it does not get hold of", () => {
   });
 
   test.runIf(apart)("the network where the modules are there, as the kernel has none for it", async () => {
-    const { apart: prefix } = await isolation();
     const server = createServer((_, response) => response.end("hello")).listen(0, "127.0.0.1");
     await once(server, "listening");
     onTestFinished(() => void server.close());
     const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
     const fetches = `fetch("${url}").then((r) => r.text()).then(console.log, () => console.log("none"))`;
-    const [command, ...args] = [...prefix!, process.execPath, "-e", fetches] as unknown as [
+    const [command, ...args] = [...apart!, process.execPath, "-e", fetches] as unknown as [
       string,
       ...string[],
     ];
@@ -179,6 +179,20 @@ describe("it is ended", () => {
       await expect(free(name, {}, { timeout: 3_000 }), name).rejects.toMatchObject({ signal: "SIGKILL" });
     }
     expect(processesOf("hostile.js")).toEqual([]);
+  });
+
+  test.runIf(mortal.length > 0)("where whoever has started it was killed", async () => {
+    const orphans = async (env: Record<string, string>) => {
+      await using parent = spawnChild(new URL("./fixtures/untrusted-parent.ts", import.meta.url), {
+        env: { MODULE: MODULE.href, NETWORK: canHoldNetwork ? "0" : "1", ...env },
+      });
+      await until(() => processesOf("hostile.js").length > 0);
+      await parent.kill();
+      await until(() => processesOf("hostile.js").length === 0, { deadline: 5_000 });
+    };
+    await orphans({});
+    await sabotage("they do not die with their parent", () => orphans({ FREE: "1" }));
+    for (const pid of processesOf("hostile.js")) process.kill(Number(pid), "SIGKILL");
   });
 
   test("where nobody wants it any more", async () => {
@@ -214,11 +228,14 @@ describe("it is ended", () => {
   });
 
   test("and leaves nothing behind", async () => {
+    const left = () => readdirSync(tmpdir()).filter((name) => name.startsWith("sentient-untrusted-"));
+    const before = left(); // by those that were killed with their parent
     const folder = (await held("leaves")({})) as string;
     expect(folder).toContain("sentient-untrusted-");
     expect(existsSync(folder)).toBe(false);
     await expect(held("loops", { timeout: 500 })({})).rejects.toThrow();
-    expect(readdirSync(tmpdir()).filter((name) => name.startsWith("sentient-untrusted-"))).toEqual([]);
+    expect(await held("default", { memory: 16 })({ text: "as small as may be" })).toEqual({ words: 5 });
+    expect(left()).toEqual(before);
   });
 });
 

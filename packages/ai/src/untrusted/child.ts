@@ -38,7 +38,7 @@ const MOST_OPEN = 128;
 const SLACK_MIB = 64;
 /** What stands around an answer. */
 const ENVELOPE_BYTES = 8_192;
-/** Whoever was left behind by a process that died is ended by the kernel, after some seconds of work. */
+/** Who was left behind by a process that died, and did not die with it, is ended by the kernel after some seconds of work. */
 const cpuSeconds = (timeout: number) => Math.ceil(timeout / 1_000) * 4 + 10;
 
 /** The limits of the shell, and then what follows instead of it. */
@@ -50,7 +50,7 @@ function commandOf(
   module: string,
   folder: string,
   limits: Limits,
-  { apart, dataAtStart }: Isolation,
+  { apart, mortal, dataAtStart }: Isolation,
 ): string[] {
   const { timeout, memory, network, allowRead } = limits;
   const data = dataAtStart === undefined ? "none" : String(dataAtStart + (memory + SLACK_MIB) * 1_024);
@@ -63,6 +63,7 @@ function commandOf(
     String(MOST_FILE),
     String(MOST_OPEN),
     data,
+    ...mortal,
     ...(apart && !network ? apart : []),
     process.execPath,
     "--permission",

@@ -9,13 +9,16 @@ import { AiError } from "../errors.ts";
 const exec = promisify(execFile);
 
 /** Linux' own, which starts a program in namespaces: with no network but its own, and no process to see but its own. */
-const UNSHARE = ["/usr/bin/unshare", "/bin/unshare"];
-const APART = ["--user", "--net", "--pid", "--fork", "--kill-child"];
+const UNSHARE = ["/usr/bin/unshare", "--user", "--net", "--pid", "--fork", "--kill-child"];
+/** Starts a program that the kernel ends with its parent, whatever that dies of. */
+const SETPRIV = ["/usr/bin/setpriv", "--pdeathsig", "KILL", "--"];
 const PROBE = `console.log(/^VmData:\\s*(\\d+)/m.exec(require("node:fs").readFileSync("/proc/self/status","utf8"))[1])`;
 
 export interface Isolation {
   /** What starts a program apart; undefined where there is no such thing, or it may not be used. */
   apart: readonly string[] | undefined;
+  /** What has it die with this process; nothing where there is no such thing: then its limit of work ends it. */
+  mortal: readonly string[];
   /** Whether Node itself holds back the network. */
   nodeHoldsNetwork: boolean;
   /** What a process of Node begins with, in KiB of data; undefined where that cannot be limited. */
@@ -29,23 +32,26 @@ export function isolation(): Promise<Isolation> {
 }
 
 async function look(): Promise<Isolation> {
-  const [apart, dataAtStart] = await Promise.all([findApart(), findDataAtStart()]);
-  return { apart, dataAtStart, nodeHoldsNetwork: process.allowedNodeEnvironmentFlags.has("--allow-net") };
+  const [apart, mortal, data] = await Promise.all([works(UNSHARE), works(SETPRIV), dataOf(PROBE)]);
+  return {
+    apart: apart ? UNSHARE : undefined,
+    mortal: mortal ? SETPRIV : [],
+    nodeHoldsNetwork: process.allowedNodeEnvironmentFlags.has("--allow-net"),
+    dataAtStart: data,
+  };
 }
 
-async function findApart(): Promise<readonly string[] | undefined> {
-  const unshare = process.platform === "linux" ? UNSHARE.find((path) => existsSync(path)) : undefined;
-  if (unshare === undefined) return undefined;
-  const works = await exec(unshare, [...APART, "/bin/true"], { env: {}, timeout: 10_000 }).then(
+async function works([program, ...args]: readonly string[]): Promise<boolean> {
+  if (process.platform !== "linux" || !existsSync(program!)) return false;
+  return exec(program!, [...args, "/bin/true"], { env: {}, timeout: 10_000 }).then(
     () => true,
     () => false,
   );
-  return works ? [unshare, ...APART] : undefined;
 }
 
-async function findDataAtStart(): Promise<number | undefined> {
+async function dataOf(probe: string): Promise<number | undefined> {
   if (process.platform !== "linux") return undefined;
-  const { stdout } = await exec(process.execPath, ["-e", PROBE], { env: {}, timeout: 30_000 });
+  const { stdout } = await exec(process.execPath, ["-e", probe], { env: {}, timeout: 30_000 });
   return Number(stdout);
 }
 

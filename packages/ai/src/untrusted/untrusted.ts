@@ -2,14 +2,14 @@
 // U1. Each call has a process and a folder of its own, and leaves neither behind.
 // U2. What comes back is JSON of at most so many bytes, or a typed error.
 
-import { mkdtemp, realpath, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { isAbsolute, join, resolve } from "node:path";
+import { realpath } from "node:fs/promises";
+import { isAbsolute, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Json } from "@sentient/schema";
 import { z } from "zod";
 import { AiError } from "../errors.ts";
 import { runChild, type Ending, type Limits } from "./child.ts";
+import { makeFolder, removeFolder } from "./folder.ts";
 import type { Answer } from "./frame.ts";
 import { isolation, requireNetworkHeld, requireSupported } from "./isolation.ts";
 
@@ -89,12 +89,12 @@ async function call(
   if (!limits.network) requireNetworkHeld(isolated);
   const module = await realpath(path);
   const allowRead = await Promise.all(limits.allowRead.map((each) => realpath(each)));
-  const folder = await realpath(await mkdtemp(join(tmpdir(), "sentient-untrusted-")));
+  const folder = await makeFolder();
   try {
     const ending = await runChild({ module, name, args }, folder, { ...limits, allowRead }, isolated, signal);
     return outcomeOf(ending, name, limits, signal);
   } finally {
-    await rm(folder, { recursive: true, force: true });
+    await removeFolder(folder);
   }
 }
 
