@@ -187,7 +187,7 @@ export async function createBudgets(
   db: Database,
   { clock = systemClock }: { clock?: Clock } = {},
 ): Promise<Budgets> {
-  await migrate(db, { migrations: await readMigrations(migrationsIn("surql/budget/")), history: HISTORY });
+  await migrate(db, { migrations: await readMigrations(migrationsIn("surql-budget/")), history: HISTORY });
   return new Budgets(db, clock);
 }
 
