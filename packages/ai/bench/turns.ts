@@ -22,7 +22,7 @@ const ROUNDS = 5;
 const TURNS = 20;
 const TOKENS = 3_000;
 /** 200 words a second, as a quick model says them. */
-const PACED = { words: 400, apart: 5 };
+const PACED = { words: 300, apart: 5 };
 const STREAMS = 8;
 
 const wordsOf = (count: number, apart = 0) => `words:${count}:${apart}`;
