@@ -8,6 +8,7 @@ import type { Json } from "@sentient/schema";
 import type { McpTools } from "../src/mcp/index.ts";
 import { toolName } from "../src/mcp/names.ts";
 import { agentOf, once, testSentient, type Talk } from "./support/assistants.ts";
+import { forgetfulServer } from "./support/forgetful.ts";
 import { folder, isAlive, notes, notesByHttp, programOf, toolsOf, type Entry } from "./support/notes.ts";
 
 const PAGED = new URL("./fixtures/paged-server.ts", import.meta.url);
@@ -190,6 +191,16 @@ describe("by HTTP", () => {
     const { url, ledger } = await notesByHttp();
     const { tools } = await toolsOf({ url, headers: { "x-key": "sesame" } });
     await expectCancelReaches(tools, ledger);
+  });
+
+  test("a server that has forgotten its sessions has done nothing, and is told who it is once more", async () => {
+    const { url, did, sessions, forget } = await forgetfulServer();
+    const server = await toolsOf({ url });
+    expect(await used(server, "note", { text: "one" })).toBe('it gave "noted one"');
+    expect(sessions.size).toBe(1);
+    forget();
+    expect(await used(server, "note", { text: "two" })).toBe('it gave "noted two"');
+    expect(did).toEqual(["one", "two"]);
   });
 
   test("what changes something and was cut off is unknown", async () => {

@@ -15,7 +15,7 @@ import type { Json } from "@sentient/schema";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { defineTool } from "../src/index.ts";
 import { untrusted, type UntrustedOptions } from "../src/untrusted/index.ts";
-import { isolation } from "../src/untrusted/isolation.ts";
+import { isolation, requireNetworkHeld } from "../src/untrusted/isolation.ts";
 import { agentOf, once as onceUsed, testSentient } from "./support/assistants.ts";
 import { z } from "zod";
 
@@ -237,6 +237,12 @@ describe("it is ended", () => {
     expect(await held("default", { memory: 16 })({ text: "as small as may be" })).toEqual({ words: 5 });
     expect(left()).toEqual(before);
   });
+});
+
+test("where nothing holds back the network it is not run, unless it may have that", () => {
+  const none = { apart: undefined, mortal: [], nodeHoldsNetwork: false, dataAtStart: undefined };
+  expect(() => requireNetworkHeld(none)).toThrow(expect.objectContaining({ code: "ai.not_isolated" }));
+  expect(() => requireNetworkHeld({ ...none, nodeHoldsNetwork: true })).not.toThrow();
 });
 
 describe("what comes of it", () => {
