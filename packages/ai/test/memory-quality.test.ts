@@ -40,10 +40,11 @@ async function measured(
   memory: MemoryStore,
   nameOf: ReadonlyMap<string, string>,
   by: FoundBy[],
+  agent?: string,
 ): Promise<Quality> {
   const all: Quality = { precision: 0, share: 0, recall: 0, mrr: 0 };
   for (const { question, answers } of questions) {
-    const hits = await memory.search({ query: question }, { by });
+    const hits = await memory.search({ query: question, agent }, { by });
     const found = hits.map(({ text }) => nameOf.get(text)!);
     const right = (most: number) => found.slice(0, most).filter((name) => answers.includes(name)).length;
     const first = found.findIndex((name) => answers.includes(name));
@@ -55,12 +56,14 @@ async function measured(
   return all;
 }
 
-async function imported(embedder: Embedder) {
+async function imported(embedder?: Embedder, agent?: string) {
   const sections = await sectionsOfDocs();
   const { memory } = await freshMemory({ embedder });
-  await memory.import(sections.map((section) => section.memory));
+  await memory.import(sections.map((section) => ({ ...section.memory, agent })));
   return { memory, nameOf: new Map(sections.map(({ name, memory: { text } }) => [text, name])) };
 }
+
+const said = ({ share, recall }: Quality): string => `${share.toFixed(3)} and ${recall.toFixed(3)}`;
 
 /** How much worse it may be. */
 const MARGIN = 0.02;
@@ -93,6 +96,16 @@ test("words, direction and neighbourhood together find as well as the best of th
   expect(words.recall).toBeGreaterThan(0.8);
   expect(vector.recall).toBeGreaterThan(0.75);
   expect(hybrid.recall).toBeGreaterThan(0.85);
+});
+
+test("the memories of one agent, which are ranked apart, are found as well as those of all", async () => {
+  const all = await imported();
+  const words = await measured(all.memory, all.nameOf, ["words"]);
+  const one = await imported(undefined, "reader");
+  const ofOne = await measured(one.memory, one.nameOf, ["words"], "reader");
+  console.log(`by words: ${said(words)} of all, ${said(ofOne)} of one agent`);
+  expect(ofOne.share).toBeGreaterThan(words.share - MARGIN);
+  expect(ofOne.recall).toBeGreaterThan(words.recall - MARGIN);
 });
 
 test("an embedder that points anywhere finds nothing: the control of the test above", async () => {

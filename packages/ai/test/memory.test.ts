@@ -108,6 +108,19 @@ describe("what is remembered", () => {
     expect(first?.text).toBe("common ground, parcel 1234");
     expect(await memory.search({ query: "common ground" })).toHaveLength(10);
   });
+
+  test("is found among thousands of the same agent, with words that are common and with words that are not", async () => {
+    const { memory } = await freshMemory({ embedder: localEmbedder({ dimension: 16 }) });
+    await memory.import([
+      ...Array.from({ length: 2_100 }, (_, i) => ({ text: `common ground, parcel ${i}`, agent: "host" })),
+      ...Array.from({ length: 10 }, (_, i) => ({ text: `common cold ${i}`, agent: "guest" })),
+    ]);
+    const found = async (query: string, agent: string) =>
+      textsOf(await memory.search({ query, agent, limit: 50 }));
+    expect((await found("parcel 1234", "host"))[0]).toBe("common ground, parcel 1234");
+    expect(await found("common", "guest")).toHaveLength(10);
+    expect(await found("common cold", "host")).toHaveLength(50);
+  });
 });
 
 describe("the same words", () => {

@@ -12,3 +12,7 @@ export function filterOf({ agent, thread, after, before, tags }: CheckedQuery): 
   ];
   return conditions.reduce((all, one) => surql`${all} AND ${one}`, conditions.shift() ?? surql`true`);
 }
+
+export function isNarrowed({ agent, thread, after, before, tags }: CheckedQuery): boolean {
+  return [agent, thread, after, before].some((each) => each !== undefined) || tags.length > 0;
+}

@@ -11,6 +11,7 @@ import { memoryId, keyIn } from "./ids.ts";
 import { neighboursOf } from "./neighbourhood.ts";
 import type { CheckedQuery } from "./options.ts";
 import type { Rarity } from "./rarity.ts";
+import { scopeOf, spokenIn, type Scope } from "./scope.ts";
 import type { Vectors } from "./vectors.ts";
 import { termsOf, wordsOf } from "./words.ts";
 
@@ -61,9 +62,10 @@ export interface Recalling {
 /** Q1. @throws what the embedder throws, `ai.bad_embedding` */
 export async function recalled(query: CheckedQuery, recalling: Recalling): Promise<Hit[]> {
   const { db, vectors, rarity, by = ["words", "vector", "neighbours"], signal } = recalling;
+  const scope = await scopeOf(db, query);
   const [words, vector] = await Promise.all([
-    by.includes("words") ? spoken(db, rarity, query) : [],
-    vectors && by.includes("vector") ? vectors.near(db, query, signal) : [],
+    by.includes("words") ? spoken(db, scope, rarity, query) : [],
+    vectors && by.includes("vector") ? vectors.near(db, scope, query, signal) : [],
   ]);
   const seeds = fused({ words, vector }).slice(0, SEEDS);
   const neighbours = by.includes("neighbours")
@@ -75,14 +77,24 @@ export async function recalled(query: CheckedQuery, recalling: Recalling): Promi
   return hitsOf(fused<FoundBy>({ words, vector, neighbours }, WEIGHTS), query, recalling);
 }
 
-/** By words. */
-async function spoken(db: Database, rarity: Rarity, query: CheckedQuery): Promise<Ranking> {
+/** By words. Q2. */
+async function spoken(
+  db: Database,
+  scope: Scope | undefined,
+  rarity: Rarity,
+  query: CheckedQuery,
+): Promise<Ranking> {
   const terms = termsOf(query.query);
   const words = (terms.length > 0 ? terms : [...new Set(wordsOf(query.query))]).slice(0, MOST_WORDS);
   if (words.length === 0) return [];
-  const isOfFew = query.agent !== undefined || query.thread !== undefined; // elsewhere a word may well be common
-  const rare = isOfFew ? words : await rarity.rareOf(db, words); // Q2
-  const statement = rare.length > 0 ? anyOf(rare, query) : allOf(words, query);
+  if (scope?.isSmall) return spokenIn(db, scope, words, query);
+  const rare = await rarity.rareOf(db, words);
+  const found = await idsOf(db, rare.length > 0 ? anyOf(rare, query) : allOf(words, query));
+  const isEnough = !scope || found.length >= query.limit; // what is rare elsewhere may be missing here
+  return isEnough || rare.length === words.length ? found : idsOf(db, anyOf(words, query));
+}
+
+async function idsOf(db: Database, statement: Scored): Promise<Ranking> {
   return (await db.query(statement)).map(({ id }) => keyIn(id));
 }
 

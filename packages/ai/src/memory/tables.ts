@@ -32,7 +32,12 @@ export const memoryTable = defineTable({
   name: "memory",
   schema: Memory,
   asserts: false,
-  indexes: { byText: fullText("text", { analyzer: words }), byUse: index("usedAt") },
+  indexes: {
+    byText: fullText("text", { analyzer: words }),
+    byAgent: index("agent"),
+    byThread: index("thread"),
+    byUse: index("usedAt"),
+  },
   comment: "something worth knowing later",
 });
 

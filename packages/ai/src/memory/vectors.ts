@@ -5,11 +5,9 @@ import { ident, RecordId, surql, type Database, type Identifier, type Statement 
 import { defineMigration, migrate } from "@sentient/schema";
 import { directionsOf, type Embedder } from "./embedding.ts";
 import { keyIn } from "./ids.ts";
-import { filterOf } from "./filter.ts";
+import { filterOf, isNarrowed } from "./filter.ts";
 import type { CheckedMemory, CheckedQuery } from "./options.ts";
-
-/** Of how few vectors the distances are taken one by one. */
-const FEW = 2_000;
+import type { Scope } from "./scope.ts";
 
 interface Near {
   id: RecordId;
@@ -72,38 +70,36 @@ INSERT IGNORE INTO memory_embedder { id: '${this.#name}', name: '${name}', dimen
   }
 
   /** The keys of the memories that point the same way most; @throws as `of` */
-  async near(db: Database, query: CheckedQuery, signal: AbortSignal): Promise<string[]> {
+  async near(
+    db: Database,
+    scope: Scope | undefined,
+    query: CheckedQuery,
+    signal: AbortSignal,
+  ): Promise<string[]> {
     const [vector] = await this.of([query.query], signal);
     if (!vector) return [];
-    const isFew = (query.agent !== undefined || query.thread !== undefined) && (await this.#isFew(db, query));
-    const rows = await db.query(isFew ? this.#oneByOne(query, vector) : this.#byIndex(query, vector));
+    const rows = await db.query(
+      scope?.hasFewVectors ? this.#oneByOne(scope, query, vector) : this.#byIndex(query, vector),
+    );
     return rows.filter(({ distance }) => distance < 1).map(({ id }) => keyIn(id));
   }
 
-  /** The index of neighbours knows nothing of agents: where they have few memories it would look at all of the others. */
-  async #isFew(db: Database, query: CheckedQuery): Promise<boolean> {
-    const scope = scopeOf(query);
-    const count = await db.query(
-      surql<number>`RETURN count(SELECT VALUE 1 FROM ${this.#table} WHERE ${scope} LIMIT ${FEW + 1})`,
-    );
-    return count <= FEW;
-  }
-
-  #oneByOne(query: CheckedQuery, vector: number[]): Statement<Near[]> {
+  #oneByOne({ condition }: Scope, query: CheckedQuery, vector: number[]): Statement<Near[]> {
     return surql`SELECT id, 1 - vector::similarity::cosine(embedding, ${vector}) AS distance
-      FROM (SELECT * FROM ${this.#table} WHERE ${scopeOf(query)}) WHERE ${filterOf(query)} ORDER BY distance LIMIT 60`;
+      FROM (SELECT * FROM ${this.#table} WHERE ${condition}) WHERE ${filterOf(query)} ORDER BY distance LIMIT 60`;
   }
 
-  /** How many are wanted and looked at has to stand in the text. */
+  /**
+   * How many are wanted and looked at has to stand in the text. Other conditions beside it would be asked of each that is come by,
+   * with its row; so more are taken, and those that do not fit are left out.
+   */
   #byIndex(query: CheckedQuery, vector: number[]): Statement<Near[]> {
-    return surql`SELECT id, vector::distance::knn() AS distance
-      FROM ${this.#table} WHERE embedding <|60,100|> ${vector} AND ${filterOf(query)} ORDER BY distance`;
+    if (!isNarrowed(query))
+      return surql`SELECT id, vector::distance::knn() AS distance FROM ${this.#table}
+        WHERE embedding <|60,100|> ${vector} ORDER BY distance`;
+    return surql`SELECT id, distance FROM (SELECT *, vector::distance::knn() AS distance FROM ${this.#table}
+      WHERE embedding <|500,500|> ${vector}) WHERE ${filterOf(query)} ORDER BY distance LIMIT 60`;
   }
-}
-
-/** By one of the indexes, whichever is likely to hold fewer. */
-function scopeOf({ agent, thread }: CheckedQuery): Statement {
-  return thread === undefined ? surql`agent = ${agent}` : surql`thread = ${thread}`;
 }
 
 /** The tables of all embedders that there ever were. */
