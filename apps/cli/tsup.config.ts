@@ -5,6 +5,7 @@ export default defineConfig({
   format: ["esm"],
   target: "node24",
   dts: false, // tsc writes the declarations
+  removeNodeProtocol: false, // node:test has no other name
   sourcemap: true,
   clean: true,
 });
