@@ -1,9 +1,13 @@
 // Memory outside of runs: what is remembered is found, by whom it may be, and the older the later.
 
+import { fileURLToPath } from "node:url";
+import { check, isGenerated } from "@sentient/schema";
 import { VirtualClock } from "@sentient/testkit";
 import { surql } from "@sentient/db-pool";
 import { describe, expect, test } from "vitest";
 import { createMemory, localEmbedder, type Embedder, type Hit, type NewMemory } from "../src/memory/index.ts";
+import * as tables from "../src/memory/tables.ts";
+import { migrationsIn } from "../src/places.ts";
 import { freshDatabase, freshMemory } from "./support/memories.ts";
 
 const DAY = 86_400_000;
@@ -248,4 +252,11 @@ test("another embedder begins with vectors of its own, and leaves those of the o
     expect(textsOf(await memory.search({ query: "green tea" }, { by: ["vector"] }))).not.toContain(
       DRINKS[0]!.text,
     );
+});
+
+test("the tables of memory are what its migrations make", async () => {
+  const { db } = await freshMemory();
+  const described = Object.values(tables);
+  expect(await isGenerated({ folder: fileURLToPath(migrationsIn("surql/")), tables: described })).toBe(true);
+  expect(await check(db, described, { others: false })).toEqual([]);
 });

@@ -38,7 +38,7 @@ export async function freshMemory(
 }
 
 /** Every row of every table, by its table. */
-export async function everything(db: Database): Promise<Map<string, string>> {
+async function everything(db: Database): Promise<Map<string, string>> {
   const { tables } = await db.query(surql<{ tables: Record<string, string> }>`INFO FOR DB`);
   const rows = new Map<string, string>();
   for (const table of Object.keys(tables))
