@@ -89,7 +89,7 @@ export type TurnEvent =
   | TextPart
   | ReasoningPart
   | ToolCallPart
-  | { type: "end"; reason: TurnEnd; usage: Usage; model?: string; metadata?: Json };
+  | { type: "end"; reason: TurnEnd; usage: Usage; model?: string; warnings?: readonly string[] };
 
 /**
  * Asks a language model once. It throws where it fails; a `NonRetryable` where it is of no use to ask again.

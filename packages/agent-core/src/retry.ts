@@ -10,7 +10,7 @@ export const RetryPolicy = z.strictObject({
   maxDelay: z.int().min(0).max(86_400_000).default(60_000),
 });
 
-/** How often something is tried, and how long to wait in between. */
+/** How often something is tried, and how long to wait in between; longer where an error has `details.retryAfter`, in milliseconds. */
 export interface RetryPolicy {
   /** In all, with the first: 3 if left out. */
   attempts?: number;
@@ -24,11 +24,22 @@ export interface RetryPolicy {
 
 export type CheckedPolicy = z.output<typeof RetryPolicy>;
 
-/** Milliseconds until the next attempt, after so many; undefined if there is none. Spread by chance: who fails together does not come back together. */
+/**
+ * Milliseconds until the next attempt, after so many; undefined if there is none. Spread by chance: who fails together does not
+ * come back together. Where the error says when to come again, not before that.
+ */
 export function delayAfter(policy: CheckedPolicy, attempts: number, error: unknown): number | undefined {
   if (attempts >= policy.attempts || isFinal(error)) return undefined;
   const delay = Math.min(policy.maxDelay, policy.delay * policy.factor ** (attempts - 1));
-  return Math.round(delay * (0.5 + Math.random()));
+  return Math.max(Math.round(delay * (0.5 + Math.random())), retryAfterOf(error));
+}
+
+/** No longer than a day: nobody has to believe a server that says more. */
+const MOST_RETRY_AFTER = 86_400_000;
+
+function retryAfterOf(error: unknown): number {
+  const { retryAfter } = ((error as { details?: unknown } | null)?.details ?? {}) as { retryAfter?: unknown };
+  return typeof retryAfter === "number" && retryAfter > 0 ? Math.min(retryAfter, MOST_RETRY_AFTER) : 0;
 }
 
 /** Whether whoever threw it says that it is in vain to try again. */

@@ -10,6 +10,8 @@ export interface Said {
   reason: TurnEnd;
   usage: Usage;
   model?: string;
+  /** What its provider did not heed of what was asked. */
+  warnings?: string[];
 }
 
 type Part = TextPart | ReasoningPart | ToolCallPart;
@@ -23,8 +25,14 @@ export async function saidBy(events: AsyncIterable<TurnEvent>, pass: (piece: Jso
   const content: Part[] = [];
   for await (const event of events) {
     if (event.type === "end") {
-      const { reason, usage, model } = event;
-      return { message: { role: "assistant", content }, reason, usage, ...(model ? { model } : {}) };
+      const { reason, usage, model, warnings = [] } = event;
+      return {
+        message: { role: "assistant", content },
+        reason,
+        usage,
+        ...(model ? { model } : {}),
+        ...(warnings.length > 0 ? { warnings: [...warnings] } : {}),
+      };
     }
     for (const piece of piecesOf(event)) pass(piece);
     const last = content.at(-1);

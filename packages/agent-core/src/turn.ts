@@ -192,8 +192,13 @@ async function speak(ctx: Context, options: Checked, messages: readonly Message[
           step.chunk,
         );
       const answer = await (meter ? meter({ run: ctx.run, step, turn }, ask) : ask());
-      const { reason, usage, model: name } = answer;
-      step.emit("model.turn", { reason, usage: { ...usage }, ...(name ? { model: name } : {}) });
+      const { reason, usage, model: name, warnings } = answer;
+      step.emit("model.turn", {
+        reason,
+        usage: { ...usage },
+        ...(name ? { model: name } : {}),
+        ...(warnings ? { warnings } : {}),
+      });
       return answer;
     },
     { ...(retry ? { retry } : {}), ...(timeout === undefined ? {} : { timeout }) },

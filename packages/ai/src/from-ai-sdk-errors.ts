@@ -41,8 +41,11 @@ export function modelError(thrown: unknown, model: string): Error {
   if (thrown instanceof AiError || thrown instanceof NonRetryable) return thrown;
   const said = saidOf(thrown);
   if (APICallError.isInstance(thrown)) {
-    const { statusCode, isRetryable } = thrown;
-    return isRetryable ? failedError(model, said, statusCode) : refusedError(model, said, statusCode);
+    const { statusCode, isRetryable, responseHeaders } = thrown;
+    const retryAfter = millisecondsOf(responseHeaders?.["retry-after"]);
+    return isRetryable
+      ? failedError(model, said, statusCode, retryAfter)
+      : refusedError(model, said, statusCode);
   }
   if (StreamProviderError.isInstance(thrown)) {
     const { statusCode, isRetryable } = thrown;
@@ -67,12 +70,21 @@ function saidOf(thrown: unknown): string {
   return withoutSecrets(said.join(": "));
 }
 
-function failedError(model: string, said: string, status?: number): AiError {
+/** Of `Retry-After`, which says seconds or a time. */
+function millisecondsOf(header: string | undefined): number | undefined {
+  if (header === undefined) return undefined;
+  const ms = /^\d+$/.test(header) ? Number(header) * 1_000 : Date.parse(header) - Date.now();
+  return ms > 0 ? ms : undefined; // and not if it is no time
+}
+
+function failedError(model: string, said: string, status?: number, retryAfter?: number): AiError {
   return new AiError({
     code: "ai.model_failed",
     message: `the model ${model} failed${inBrackets(status)}: ${said}`,
     retryable: true,
-    ...(status === undefined ? {} : { details: { status } }),
+    ...(status === undefined
+      ? {}
+      : { details: { status, ...(retryAfter === undefined ? {} : { retryAfter }) } }),
   });
 }
 

@@ -200,7 +200,7 @@ function endOf(
     reason,
     usage: withCost(usageOf(usage, told, turn), price),
     model,
-    ...(warnings.length > 0 ? { metadata: { warnings } } : {}),
+    ...(warnings.length > 0 ? { warnings } : {}),
   };
 }
 

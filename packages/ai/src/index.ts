@@ -1,7 +1,8 @@
 // models
 export { fromAiSdk } from "./from-ai-sdk.ts";
-export type { FromAiSdkOptions, ModelSettings } from "./from-ai-sdk.ts";
+export type { FromAiSdkOptions, ModelPrice, ModelSettings } from "./from-ai-sdk.ts";
 export { embedderFromAiSdk } from "./from-ai-sdk-embedding.ts";
+export type { EmbedderFromAiSdkOptions } from "./from-ai-sdk-embedding.ts";
 export { toUiStream } from "./ui-stream.ts";
 export type { UiStreamOptions } from "./ui-stream.ts";
 

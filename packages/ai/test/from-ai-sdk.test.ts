@@ -212,7 +212,7 @@ test("a server that takes no schemas is told of it in words, and nothing is writ
   expect(format).toEqual({ type: "json_object" });
   expect(messages[0]!.content).toMatch(/^Be short\.\n\nAnswer with JSON .*"sky"/);
   expect(events.at(-1)).toMatchObject({
-    metadata: { warnings: [expect.stringContaining("responseFormat")] },
+    warnings: [expect.stringContaining("responseFormat")],
   });
   expect(warn).not.toHaveBeenCalled();
   warn.mockRestore();
@@ -223,7 +223,7 @@ test("what a provider does not count is guessed, and said to be", async () => {
   const end = (await untilEnd(model(turnOf("hi"), never))).at(-1) as Extract<TurnEvent, { type: "end" }>;
   expect(end.usage.outputTokens).toBe(100);
   expect(end.usage.inputTokens).toBeGreaterThan(0);
-  expect(end.metadata).toMatchObject({ warnings: [expect.stringContaining("includeUsage")] });
+  expect(end.warnings).toEqual([expect.stringContaining("includeUsage")]);
 });
 
 test.each([

@@ -120,6 +120,18 @@ describe("what a server answers", () => {
     expect(heard).toContain("[cut: 10000 characters in all]");
   });
 
+  test("is not listened to any longer where there is no end to it", async () => {
+    const byHttp = await notesByHttp();
+    const length = 100 * 1024 * 1024;
+    for (const server of [
+      await notes(),
+      await toolsOf({ url: byHttp.url, headers: { "x-key": "sesame" } }),
+    ]) {
+      expect(await used(server, "say", { length })).toContain("say was asked for and cut off");
+      expect(await used(server, "say", { length: 3 })).toBe('it gave "xxx"');
+    }
+  });
+
   test("is an error that the model hears, once, if that is what it is", async () => {
     const server = await notes();
     expect(await used(server, "fail")).toContain("fail failed: the disk is full");

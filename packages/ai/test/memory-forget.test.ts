@@ -111,7 +111,7 @@ describe("a source that is forgotten", () => {
     ["a vector", surql`INSERT INTO memory_near_local_64 { id: "left", tags: ["owls"] }`],
     [
       "a source",
-      surql`INSERT INTO memory_source { id: "left", name: "https://example.org/owls", at: time::now() }`,
+      surql`INSERT INTO memory_source { id: "left", name: "https://example.org/owls", at: time::now(), said: 1 }`,
     ],
   ])("would be found by that scan if it left %s", async (_, leaving) => {
     const { db, memory } = await freshMemory({ embedder: localEmbedder({ dimension: 64 }) });
@@ -177,6 +177,20 @@ describe("a source that is forgotten", () => {
   });
 });
 
+test("a memory may name a message that is forgotten by now, and does not stand on it", async () => {
+  const { db, memory } = await freshMemory();
+  const { id: run, result } = await ran(db, async (ctx) => {
+    const [message] = await memory.say(ctx, "t", [said(SECRET)], { sources: ["wrong"] });
+    await ctx.step("forget", async () => void (await memory.forgetSource("wrong")));
+    return memory.remember(ctx, { text: "somebody said something", messages: [message!] });
+  });
+  expect(await memory.why(result as string)).toMatchObject({
+    because: [{ source: `run:${run}` }],
+    messages: [],
+  });
+  expect(await db.query(surql`SELECT * FROM memory_told`)).toEqual([]);
+});
+
 test("one memory is forgotten by its id, and is another one when it is said again", async () => {
   const { db, memory } = await freshMemory({ embedder: localEmbedder({ dimension: 64 }) });
   await memory.import([{ text: SECRET, sources: ["a"], tags: ["owls"] }]);
@@ -219,6 +233,7 @@ test("memories that are forgotten and said at once are there or gone, and never 
     const count = (await db.query(surql<unknown[]>`SELECT VALUE id FROM memory`)).length;
     for (const table of ["memory_near_local_64", "memory_tagged"])
       expect(await db.query(surql`SELECT VALUE id FROM type::table(${table})`), table).toHaveLength(count);
+    expect(await db.query(surql`SELECT VALUE id FROM memory_from WHERE out.name IS NONE`)).toEqual([]);
     const ends = await db.query(surql<string[]>`RETURN array::distinct(SELECT VALUE in FROM memory_from)`);
     expect(ends).toHaveLength(count);
     expect(count).toBe(20); // who said it of b has said it

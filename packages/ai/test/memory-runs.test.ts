@@ -272,6 +272,26 @@ test("a message of more than 64 KiB is refused, and so is what is no message", a
   expect(await memory.messages("t")).toEqual([]);
 });
 
+test("a thread and a recall give no more than a step may: of the thread the last, of the recall the best", async () => {
+  const { db, memory } = await freshMemory();
+  const quotes = '"'.repeat(16_000); // twice as long in JSON
+  await memory.import(Array.from({ length: 50 }, (_, i) => ({ text: `${i} owl ${quotes}` })));
+  const host = agent(async (ctx) => {
+    for (let i = 0; i < 20; i++) await memory.say(ctx, "t", [said(`${i} ${"x".repeat(65_000)}`)]);
+    const thread = await memory.thread(ctx, "t");
+    const hits = await memory.recall(ctx, { query: "owl", limit: 50 });
+    return [thread.length, thread.at(-1)!.n, hits.length];
+  });
+  const { sentient, worker } = await processOn(db, new VirtualClock(), [host]);
+  const handle = await sentient.start(host);
+  await worker.tick();
+  const [messages, last, hits] = (await handle.result()) as number[];
+  expect([messages, last]).toEqual([16, 20]);
+  expect(hits).toBeGreaterThan(25);
+  expect(hits).toBeLessThan(50);
+  expect(await memory.search({ query: "owl", limit: 50 })).toHaveLength(50);
+});
+
 test("many memories at once are as many steps as they take", async () => {
   const { db, memory } = await freshMemory();
   const many = Array.from({ length: 1_100 }, (_, i) => ({ text: `fact ${i}` }));

@@ -29,8 +29,8 @@ export type McpAddress = McpProgram | McpUrl;
 const ATTEMPTS = 3;
 const CONNECT_MS = 30_000;
 const PAUSE_MS = 250;
-/** Who answers with more than that at once is not listened to any longer. */
-const MOST_BYTES = 16 * 1024 * 1024;
+/** Who answers with more than that at once is not listened to any longer: a tool may give 1 MiB, and it may stand there twice. */
+const MOST_BYTES = 4 * 1024 * 1024;
 
 export class Connection {
   readonly #address: McpAddress;

@@ -46,11 +46,13 @@ export async function forgetSource(db: Database, name: string): Promise<Forgotte
         LET $seen = ${SEEN};
         ${deleteAll(tables)};
         DELETE $messages RETURN NONE;
+        LET $kept = count(SELECT VALUE id FROM $on
+          WHERE at != NONE AND count(->memory_from) > 0 AND ->memory_from.out CONTAINSNOT ${source});
         LET $more = array::len($edges) = ${BATCH};
         IF !$more { DELETE ${source} RETURN NONE };
         RETURN {
           memories: array::len($memories), messages: array::len($messages),
-          kept: array::len($on) - array::len($alone), seenBy: $seen, more: $more
+          kept: $kept, seenBy: $seen, more: $more
         };
       }`,
     ]);

@@ -4,7 +4,7 @@
 
 import type { Context, Message, StepContext } from "@sentient/agent-core";
 import { systemClock, type Clock, type Database } from "@sentient/db-pool";
-import { migrate, readMigrations } from "@sentient/schema";
+import { limits, migrate, readMigrations } from "@sentient/schema";
 import { z } from "zod";
 import { migrationsIn } from "../places.ts";
 import type { Embedder } from "./embedding.ts";
@@ -119,7 +119,7 @@ export class MemoryStore {
   }
 
   /**
-   * The last messages of a thread, in order, as a step.
+   * The last messages of a thread, in order, as a step: as many as a step may give, if they are very long.
    *
    * @param options how many: 50, if left out, and at most 1,000
    * @throws `ai.bad_option`
@@ -132,7 +132,10 @@ export class MemoryStore {
   ): Promise<ThreadMessage[]> {
     const name = checkedKey(thread, "the name of a thread");
     const { last } = parsed(Last, options, "the messages of a thread");
-    return ctx.step("thread", () => lastOf(this.#db, name, last)); // M2
+    return ctx.step("thread", async () => {
+      const messages = await lastOf(this.#db, name, last);
+      return fitting(messages.toReversed()).toReversed(); // M2
+    });
   }
 
   /** The same outside of a run. */
@@ -201,7 +204,7 @@ export class MemoryStore {
     const checked = checkedQuery(query);
     const now = ctx.now();
     const hits = await ctx.step("recall", async (step: StepContext) => {
-      const found = await recalled(checked, { ...this.#recalling(now), signal: step.signal });
+      const found = fitting(await recalled(checked, { ...this.#recalling(now), signal: step.signal }));
       const ids = found.map(({ id }) => id);
       if (ids.length > 0) step.write(used(ids, runId(ctx.run.id), now));
       return found;
@@ -284,4 +287,11 @@ function* batches<T>(
     batch = [];
   }
   if (batch.length > 0) yield batch;
+}
+
+/** The first of them, as many as a step may give. */
+function fitting<T>(all: readonly T[]): T[] {
+  let room = limits.payloadBytes - 2;
+  const tooMany = all.findIndex((each) => (room -= Buffer.byteLength(JSON.stringify(each)) + 1) < 0);
+  return tooMany < 0 ? [...all] : all.slice(0, tooMany);
 }

@@ -38,20 +38,23 @@ export interface Written {
 export async function remembered(db: Database, vectors: Vectors | undefined, said: Said): Promise<Written> {
   const { memories, at, speaker, signal } = said;
   const ids = memories.map(memoryKey);
-  const [pointing, sources] = await Promise.all([
+  const [pointing, told] = await Promise.all([
     vectors?.of(
       memories.map(({ text }) => text),
       signal,
     ),
-    sourcesOf(db, memories, speaker),
+    messagesOf(db, memories),
   ]);
+  const sources = memories.map((memory) => sourcesOf(memory, told, speaker));
   const statements = [
     insertMemories(ids, sources, said),
     insertSources(sources.flat(), at),
     ...edges("memory_tagged", ids, memories, ({ tags }) =>
       tags.map((tag) => new RecordId("memory_tag", tag)),
     ),
-    ...edges("memory_told", ids, memories, ({ messages }) => messages.map(messageId)),
+    ...edges("memory_told", ids, memories, ({ messages }) =>
+      messages.filter((message) => told.has(message)).map(messageId),
+    ),
     ...(speaker ? [gave(ids.map(memoryId), speaker, at)] : []),
     ...(vectors && pointing ? vectors.insert(ids, memories, pointing, at) : []),
   ];
@@ -91,27 +94,29 @@ function insertMemories(
   }`;
 }
 
-/** R3. */
-async function sourcesOf(
+/** What each message stands on, of those that are there: one may have been forgotten since it was said. */
+async function messagesOf(
   db: Database,
   memories: readonly CheckedMemory[],
-  speaker: Speaker | undefined,
-): Promise<string[][]> {
+): Promise<ReadonlyMap<string, string[]>> {
   const messages = [...new Set(memories.flatMap((memory) => memory.messages))].map(messageId);
-  const rows =
-    messages.length === 0
-      ? []
-      : await db.query(
-          surql<
-            { id: RecordId; sources: string[] }[]
-          >`SELECT id, ->memory_from->memory_source.name AS sources FROM ${messages} WHERE n > 0`,
-        );
-  const byMessage = new Map(rows.map(({ id, sources }) => [keyIn(id), sources]));
-  return memories.map((memory) => {
-    const inherited = memory.messages.flatMap((message) => byMessage.get(message) ?? []);
-    const all = [...new Set([...memory.sources, ...inherited])];
-    return all.length > 0 ? all : [speaker ? sourceOfRun(speaker.run) : "import"];
-  });
+  if (messages.length === 0) return new Map();
+  const rows = await db.query(
+    surql<
+      { id: RecordId; sources: string[] }[]
+    >`SELECT id, ->memory_from->memory_source.name AS sources FROM ${messages} WHERE n > 0`,
+  );
+  return new Map(rows.map(({ id, sources }) => [keyIn(id), sources]));
+}
+
+/** R3. */
+function sourcesOf(
+  { sources, messages }: CheckedMemory,
+  told: ReadonlyMap<string, string[]>,
+  speaker: Speaker | undefined,
+): string[] {
+  const all = [...new Set([...sources, ...messages.flatMap((message) => told.get(message) ?? [])])];
+  return all.length > 0 ? all : [speaker ? sourceOfRun(speaker.run) : "import"];
 }
 
 interface FromRow extends Partial<Speaker> {
@@ -132,9 +137,10 @@ export function fromRow(from: RecordId, name: string, at: Date, speaker: Speaker
   return { id: new RecordId("memory_from", key), in: from, out: sourceId(name), ...speaker, at };
 }
 
+/** Written also where it is there, so that it cannot be forgotten meanwhile. */
 export function insertSources(names: readonly string[], at: Date): Statement {
-  const rows = [...new Set(names)].map((name) => ({ id: sourceId(name), name, at }));
-  return surql`INSERT IGNORE INTO memory_source ${rows} RETURN NONE`;
+  const rows = [...new Set(names)].map((name) => ({ id: sourceId(name), name, at, said: 1 }));
+  return surql`INSERT INTO memory_source ${rows} ON DUPLICATE KEY UPDATE said += 1 RETURN NONE`;
 }
 
 /** The run has said it. */

@@ -43,7 +43,13 @@ export const memoryTable = defineTable({
 
 export const sourceTable = defineTable({
   name: "memory_source",
-  schema: z.object({ id: z.string(), name: z.string(), at: z.date() }),
+  schema: z.object({
+    id: z.string(),
+    name: z.string(),
+    /** When it was first named, and how often it was. */
+    at: z.date(),
+    said: z.int(),
+  }),
   asserts: false,
   comment: "what memories and messages stand on: a file, a page, a person, a run",
 });
