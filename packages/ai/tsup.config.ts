@@ -4,7 +4,6 @@ export default defineConfig({
   entry: [
     "src/index.ts",
     "src/mcp/index.ts",
-    "src/untrusted/index.ts",
     "src/untrusted/inside.ts",
     "src/memory/index.ts",
     "src/testing/index.ts",

@@ -67,6 +67,7 @@ test(
     expect(await stranger.run("sentient", ["runs", "list"], project)).toMatch(
       /hello.*completed|completed.*hello/,
     );
+    expect(await stranger.run("sentient", ["test"], project)).toMatch(/pass 2\n.*fail 0\n/);
   },
 );
 
