@@ -94,7 +94,10 @@ interface Thread {
 /** From the first thing on that a person has said: a tool's result without its call is nothing to a model. */
 async function saidBefore(ctx: Context, { memory, thread, last }: Thread): Promise<Message[]> {
   if (!memory)
-    throw new TypeError(`the assistant has no memory to keep the thread ${thread} in; give it one`);
+    throw new AiError({
+      code: "ai.bad_option",
+      message: `the assistant ${ctx.run.name} has no memory to keep the thread ${thread} in; give it one`,
+    });
   const said = await memory.thread(ctx, thread, last === undefined ? {} : { last });
   const messages = said.map(({ message }) => message);
   const first = messages.findIndex(({ role }) => role === "user");

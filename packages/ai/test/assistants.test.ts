@@ -63,6 +63,6 @@ test("what it remembers it recalls later, and another agent does not", async () 
 });
 
 test("a thread without a memory to keep it in is an error that says so", async () => {
-  const { sentient, helper } = await setting(["x"], () => ({ memory: undefined as never }));
+  const { sentient, helper } = await setting(["x"], () => ({ memory: undefined }));
   await expect(sentient.execute(helper, { prompt: "x", thread: "t" })).rejects.toThrow(/has no memory/);
 });

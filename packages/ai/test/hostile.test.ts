@@ -102,7 +102,7 @@ test.each([
   ["100 MB of output", ["export_all", {}], /export_all gave 100000010 bytes, and 65536 is the most/],
 ] as const)("%s is denied, the model hears it, and the log has it", async (_, call, why) => {
   const at = await office();
-  const one = await attack(at, [calls([call[0], call[1] as Json]), "I give up."]);
+  const one = await attack(at, [calls([call[0], call[1]]), "I give up."]);
   expect(JSON.stringify(heard(one))).toMatch(why);
   expect([at.sent, at.read]).toEqual([[], []]);
   const { events } = await one.sentient.events.history({ run: one.handle.id, limit: 100 });

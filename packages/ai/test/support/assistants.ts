@@ -39,7 +39,5 @@ export async function testSentient(options: TestOptions): Promise<TestSentient> 
 /** What the log tells of tools, in order. */
 export async function toolEvents(sentient: TestSentient, run: string): Promise<[string, Json][]> {
   const { events } = await sentient.events.history({ run, limit: 1_000 });
-  return events
-    .filter(({ type }: Event) => type.startsWith("tool."))
-    .map(({ type, data }) => [type, data as Json]);
+  return events.filter(({ type }: Event) => type.startsWith("tool.")).map(({ type, data }) => [type, data]);
 }
