@@ -1,6 +1,7 @@
 // The child. Owns: a process of Node with nothing but what it was given: how it is begun, listened to, and ended.
 // C1. It has no environment, no stream but one, no file but its module, its folder and what it may read, no network, no other process.
 // C2. It is killed, with all of its group, at the end of its time, and once it has said more than it may.
+// C3. It is told what to do once it is ready: by then it dies with its parent, or finds that there is none.
 
 import { spawn, type ChildProcess } from "node:child_process";
 import { existsSync } from "node:fs";
@@ -36,6 +37,8 @@ const MOST_FILE = 131_072;
 const MOST_OPEN = 128;
 /** Beside what is stored in it, in MiB: what a program needs to run at all. */
 const SLACK_MIB = 64;
+/** With which it says that it is ready. */
+const READY_BYTES = 1;
 /** What stands around an answer. */
 const ENVELOPE_BYTES = 8_192;
 /** Who was left behind by a process that died, and did not die with it, is ended by the kernel after some seconds of work. */
@@ -97,11 +100,9 @@ export async function runChild(
   signal?.addEventListener("abort", abort, { once: true });
   const exited = exitOf(child);
   void exited.then((exit) => ended.resolve(exit));
-  listen(child.stdio[3] as Duplex, limits.maxOutput + ENVELOPE_BYTES, ended.resolve);
   const { maxOutput, network } = limits;
-  (child.stdio[3] as Duplex).write(
-    framed({ ...order, module: pathToFileURL(order.module).href, maxOutput, network }),
-  );
+  const asked = framed({ ...order, module: pathToFileURL(order.module).href, maxOutput, network });
+  ask(child.stdio[3] as Duplex, asked, maxOutput + ENVELOPE_BYTES, ended.resolve);
   try {
     return await ended.promise;
   } finally {
@@ -113,24 +114,24 @@ export async function runChild(
   }
 }
 
-/** C2. */
-function listen(channel: Duplex, most: number, resolve: (ending: Ending) => void): void {
-  const pieces: Buffer[] = [];
+/** C2, C3. */
+function ask(channel: Duplex, asked: Buffer, most: number, resolve: (ending: Ending) => void): void {
+  let heard = Buffer.alloc(0);
   let bytes = 0;
   channel.on("error", () => {}); // of who reads no more
   channel.on("data", (piece: Buffer) => {
+    if (bytes === 0) channel.write(asked);
     bytes += piece.length;
     if (bytes > most) {
       channel.pause();
       return resolve({ how: "too large" });
     }
-    pieces.push(piece);
-    if (bytes < HEAD_BYTES) return;
-    const all = Buffer.concat(pieces);
-    const length = all.readUInt32BE();
+    heard = Buffer.concat([heard, piece]);
+    const head = READY_BYTES + HEAD_BYTES;
+    if (bytes < head) return;
+    const length = heard.readUInt32BE(READY_BYTES);
     if (length > most) return resolve({ how: "too large" });
-    if (bytes >= HEAD_BYTES + length)
-      resolve({ how: "said", body: all.subarray(HEAD_BYTES, HEAD_BYTES + length) });
+    if (bytes >= head + length) resolve({ how: "said", body: heard.subarray(head, head + length) });
   });
 }
 

@@ -83,6 +83,7 @@ function harden({ network }: Order): void {
   });
   deny(Module, ["registerHooks", "register", "runMain"]);
   deny(process, ["kill", "_kill", "_debugProcess", "_debugEnd", "getBuiltinModule", "binding", "dlopen"]);
+  deny(process.report, ["getReport", "writeReport"]); // of this machine
   for (const name of Object.keys(process.env)) delete process.env[name]; // the shell sets some of its own
   if (!network) deny(globalThis, ["fetch", "WebSocket", "EventSource"]);
 }
@@ -103,6 +104,7 @@ async function answerTo({ module, name, args, maxOutput }: Order): Promise<Answe
   }
 }
 
+retried(() => writeSync(CHANNEL, "r")); // it is asked only now: whoever has died before that asks nothing
 const order = JSON.parse(read(read(HEAD_BYTES).readUInt32BE()).toString("utf8")) as Order;
 const exit = process.exit.bind(process);
 harden(order);
