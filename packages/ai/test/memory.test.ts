@@ -244,7 +244,8 @@ test("another embedder begins with vectors of its own, and leaves those of the o
   const second = createMemory(db, { embedder: localEmbedder({ dimension: 32 }) });
   await Promise.all([second.migrate(), second.migrate()]);
   expect(await second.search({ query: "green tea" }, { by: ["vector"] })).toEqual([]);
-  await second.import(DRINKS);
+  expect(await second.embed()).toBe(3);
+  expect(await second.embed()).toBe(0);
   for (const memory of [first, second])
     expect(textsOf(await memory.search({ query: "green tea" }, { by: ["vector"] }))[0]).toBe(DRINKS[0]!.text);
   await second.forgetSource("chat.md");
@@ -252,6 +253,20 @@ test("another embedder begins with vectors of its own, and leaves those of the o
     expect(textsOf(await memory.search({ query: "green tea" }, { by: ["vector"] }))).not.toContain(
       DRINKS[0]!.text,
     );
+});
+
+test("memories that had no embedder get vectors, and are narrowed by them as by words", async () => {
+  const { db, memory } = await freshMemory();
+  await memory.import(DRINKS.map((drink) => ({ ...drink, agent: "host" })));
+  expect(await codeOf(() => memory.embed())).toBe("ai.bad_option");
+  const pointed = createMemory(db, { embedder: localEmbedder({ dimension: 64 }) });
+  await pointed.migrate();
+  expect(await pointed.embed()).toBe(3);
+  const found = (agent: string, tags?: string[]) =>
+    pointed.search({ query: "tea in the morning", agent, tags }, { by: ["vector"] });
+  expect((await found("host"))[0]?.text).toBe(DRINKS[0]!.text);
+  expect(textsOf(await found("host", ["bob"]))).toEqual([DRINKS[1]!.text]);
+  expect(await found("guest")).toEqual([]);
 });
 
 test("the tables of memory are what its migrations make", async () => {

@@ -40,3 +40,13 @@ export function speakerOf(step: { idempotencyKey: string }): Speaker {
 
 /** Of a record of ours: they all have one. */
 export const keyIn = ({ id }: RecordId): string => id as string;
+
+interface Whose {
+  agent?: string;
+  thread?: string;
+}
+
+/** Whose a memory is, as it is written: what is not there is left out. */
+export function whoseOf({ agent, thread }: { [K in keyof Whose]: string | undefined }): Whose {
+  return { ...(agent !== undefined && { agent }), ...(thread !== undefined && { thread }) };
+}

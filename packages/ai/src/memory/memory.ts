@@ -6,6 +6,7 @@ import type { Context, Message, StepContext } from "@sentient/agent-core";
 import { systemClock, type Clock, type Database } from "@sentient/db-pool";
 import { limits, migrate, readMigrations } from "@sentient/schema";
 import { z } from "zod";
+import { AiError } from "../errors.ts";
 import { migrationsIn } from "../places.ts";
 import type { Embedder } from "./embedding.ts";
 import { forgetAll, forgetSource, tooOld, type CompactOptions, type Forgotten } from "./forgetting.ts";
@@ -191,6 +192,30 @@ export class MemoryStore {
       count += batch.length;
     }
     return count;
+  }
+
+  /**
+   * Makes vectors of all that has none: where another embedder is given than before, or one for the first time. What is cut off
+   * is gone on with by the next call.
+   *
+   * @returns how many there were
+   * @throws `ai.bad_option` without an embedder; what the embedder throws
+   * @example await memory.migrate(); await memory.embed();
+   */
+  async embed({ signal }: { signal?: AbortSignal } = {}): Promise<number> {
+    const vectors = this.#vectors;
+    if (!vectors)
+      throw new AiError({
+        code: "ai.bad_option",
+        message: "there is no embedder to make vectors with; give createMemory one",
+      });
+    const never = signal ?? new AbortController().signal;
+    const missing = await vectors.missing(this.#db);
+    for (let i = 0; i < missing.length; i += BATCH) {
+      never.throwIfAborted();
+      await vectors.make(this.#db, missing.slice(i, i + BATCH), never);
+    }
+    return missing.length;
   }
 
   /**

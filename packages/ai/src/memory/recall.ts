@@ -1,13 +1,13 @@
 // Recall. Owns: what is found for some words, and in which order.
 // Q1. Three rankings are fused: by words (BM25), by direction (vectors, if there is an embedder), and by what is tied to the best
 //     of both. What time has left of a memory, and how much it matters, is multiplied in at the end.
-// Q2. How long it takes is bounded by what is looked at, not by how many memories there are: words that stand in very many of
-//     them are left out where others do not.
+// Q2. Of one agent or thread its memories alone are looked at, where they are few. Of all of them, words that stand in very many
+//     are left out where others do not.
 
 import { surql, type Database, type RecordId, type Statement } from "@sentient/db-pool";
 import { filterOf } from "./filter.ts";
 import { byScore, freshness, fused, type Fused, type Ranking } from "./fusion.ts";
-import { memoryId, keyIn } from "./ids.ts";
+import { keyIn, memoryId, whoseOf } from "./ids.ts";
 import { neighboursOf } from "./neighbourhood.ts";
 import type { CheckedQuery } from "./options.ts";
 import type { Rarity } from "./rarity.ts";
@@ -153,9 +153,8 @@ async function textsOf(db: Database, best: readonly Best[]): Promise<Hit[]> {
   return best.flatMap((one) => {
     const row = byId.get(one.id); // gone by now, if it was forgotten meanwhile
     if (!row) return [];
-    const { text, agent, thread, tags, importance, sources, at } = row;
-    const whose = { ...(agent !== undefined && { agent }), ...(thread !== undefined && { thread }) };
-    const said = { ...whose, tags, sources: sources.toSorted(), at: new Date(at).toISOString() };
+    const { text, tags, importance, sources, at } = row;
+    const said = { ...whoseOf(row), tags, sources: sources.toSorted(), at: new Date(at).toISOString() };
     return [{ ...one, text, importance, ...said }];
   });
 }

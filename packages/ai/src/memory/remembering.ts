@@ -16,6 +16,7 @@ import {
   sourceOfRun,
   type Speaker,
   keyIn,
+  whoseOf,
 } from "./ids.ts";
 import type { CheckedMemory } from "./options.ts";
 import type { Vectors } from "./vectors.ts";
@@ -70,9 +71,10 @@ function insertMemories(
   sources: readonly string[][],
   { memories, at, speaker }: Said,
 ): Statement {
-  const rows = memories.map(({ text, agent, thread, tags, importance }, i) => {
-    const whose = { ...(agent && { agent }), ...(thread && { thread }) };
-    return { id: memoryId(ids[i]!), text, ...whose, tags, importance, at, usedAt: at, said: 1, recalled: 0 };
+  const rows = memories.map((memory, i) => {
+    const { text, tags, importance } = memory;
+    const used = { at, usedAt: at, said: 1, recalled: 0, embedded: 0 };
+    return { id: memoryId(ids[i]!), text, ...whoseOf(memory), tags, importance, ...used };
   });
   const from = ids.flatMap((id, i) => sources[i]!.map((name) => fromRow(memoryId(id), name, at, speaker)));
   return surql`{

@@ -26,6 +26,8 @@ const Memory = z.object({
   /** How often it was said, and recalled. */
   said: z.int(),
   recalled: z.int(),
+  /** How often vectors were made of it after it was said, for another embedder. */
+  embedded: z.int(),
 });
 
 export const memoryTable = defineTable({

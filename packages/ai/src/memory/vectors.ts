@@ -4,7 +4,7 @@
 import { ident, RecordId, surql, type Database, type Identifier, type Statement } from "@sentient/db-pool";
 import { defineMigration, migrate } from "@sentient/schema";
 import { directionsOf, type Embedder } from "./embedding.ts";
-import { keyIn } from "./ids.ts";
+import { keyIn, whoseOf } from "./ids.ts";
 import { filterOf, isNarrowed } from "./filter.ts";
 import type { CheckedMemory, CheckedQuery } from "./options.ts";
 import type { Scope } from "./scope.ts";
@@ -13,6 +13,15 @@ interface Near {
   id: RecordId;
   /** From 0 to 2; what is at 1 has nothing in common. */
   distance: number;
+}
+
+interface MemoryRow {
+  id: RecordId;
+  text: string;
+  agent?: string;
+  thread?: string;
+  tags: string[];
+  at: Date;
 }
 
 export class Vectors {
@@ -50,10 +59,10 @@ INSERT IGNORE INTO memory_embedder { id: '${this.#name}', name: '${name}', dimen
     vectors: readonly (number[] | undefined)[],
     at: Date,
   ): Statement[] {
-    const rows = memories.flatMap(({ agent, thread, tags }, i) => {
+    const rows = memories.flatMap((memory, i) => {
       const embedding = vectors[i];
       const id = new RecordId(this.#name, keys[i]!);
-      return embedding ? { id, ...(agent && { agent }), ...(thread && { thread }), tags, at, embedding } : [];
+      return embedding ? { id, ...whoseOf(memory), tags: memory.tags, at, embedding } : [];
     });
     if (rows.length === 0) return [];
     return [
@@ -67,6 +76,38 @@ INSERT IGNORE INTO memory_embedder { id: '${this.#name}', name: '${name}', dimen
         };
       }`,
     ];
+  }
+
+  /** The memories of which there are none. */
+  async missing(db: Database): Promise<RecordId[]> {
+    const [all, there] = await Promise.all([
+      db.query(surql<RecordId[]>`SELECT VALUE id FROM memory`),
+      db.query(surql<RecordId[]>`SELECT VALUE id FROM ${this.#table}`),
+    ]);
+    const keys = new Set(there.map(keyIn));
+    return all.filter((id) => !keys.has(keyIn(id)));
+  }
+
+  /** Makes those of some memories. They are written too, so that none is forgotten meanwhile. */
+  async make(db: Database, ids: readonly RecordId[], signal: AbortSignal): Promise<void> {
+    const rows = await db.query(
+      surql<MemoryRow[]>`SELECT id, text, agent, thread, tags, at FROM ${ids} WHERE said > 0`,
+    );
+    const vectors = await this.of(
+      rows.map(({ text }) => text),
+      signal,
+    );
+    const made = rows.flatMap(({ id: memory, tags, at, ...row }, i) => {
+      const embedding = vectors[i];
+      const id = new RecordId(this.#name, keyIn(memory));
+      return embedding ? { id, memory, ...whoseOf(row), tags, at, embedding } : [];
+    });
+    if (made.length === 0) return;
+    await db.query(surql`{
+      LET $made = ${made};
+      LET $there = (UPDATE $made.memory SET embedded += 1 RETURN VALUE id);
+      INSERT IGNORE INTO ${this.#table} (SELECT * OMIT memory FROM $made WHERE memory IN $there) RETURN NONE;
+    }`);
   }
 
   /** The keys of the memories that point the same way most; @throws as `of` */
