@@ -69,7 +69,10 @@ export function rowsOf(lease: HeldLease, part: Part, placed: readonly Placed[], 
   rows.push(...(change.asks ?? []).map((ask, i) => questionRow(run, ask, asked[i]!, at)));
   for (const { n: signal, key } of change.takes ?? []) statements.push(queries.takeSignal(run, signal, key));
   for (const key of change.withdraws ?? []) statements.push(queries.withdrawQuestion(run, key, at));
-  return { rows, statements: [...blobs.keep(contents, run, at), ...statements, ...(change.statements ?? [])] };
+  return {
+    rows,
+    statements: [...blobs.keep(contents, run, at), ...statements, ...(change.statements ?? [])],
+  };
 }
 
 function stepRow(

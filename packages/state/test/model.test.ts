@@ -94,8 +94,10 @@ async function expectAsModelled(sequences: number, endOnFailure: boolean): Promi
 
 const timeout = 60_000 + SEQUENCES * 2_000;
 
-test(`${SEQUENCES} sequences of commands end as the model says`, { timeout }, () =>
-  expectAsModelled(SEQUENCES, process.env.CI !== undefined), // to shrink one takes an hour
+test(
+  `${SEQUENCES} sequences of commands end as the model says`,
+  { timeout },
+  () => expectAsModelled(SEQUENCES, process.env.CI !== undefined), // to shrink one takes an hour
 );
 
 test("control: without the fence they do not", { timeout }, async () => {
