@@ -1,7 +1,7 @@
 // The kit for tests, tested as its users use it.
 
 import { setTimeout as realSleep } from "node:timers/promises";
-import { openDatabase } from "@sentient/db-pool";
+import { openDatabase, surql } from "@sentient/db-pool";
 import { expect, onTestFinished, test } from "vitest";
 import { z } from "zod";
 import { AgentError, createSentient, defineAgent, defineWorkflow, NonRetryable } from "../src/index.ts";
@@ -369,4 +369,15 @@ test("a run that never ends is given up after some time, and goes on when it is 
   expect((await errorOf(driver.toEnd(id))).message).toMatch(/not over after time was moved 5 times/);
   expect((await errorOf(driver.toEnd(id))).code).toBe("agent.stuck");
   expect(clock.now() - began).toBe(10 * HOUR);
+});
+
+test("a database of one's own has what stands beside the runtime", async () => {
+  const database = await openDatabase({ url: "mem://" });
+  const note = defineWorkflow({
+    name: "note",
+    run: (ctx) => ctx.step("note", (step) => step.write(surql`CREATE note SET text = "here"`)),
+  });
+  const sentient = await freshSentient({ workflows: [note], database });
+  await sentient.execute(note);
+  expect(await database.query(surql`SELECT VALUE text FROM note`)).toEqual(["here"]);
 });

@@ -16,6 +16,8 @@ export interface TestOptions
   clock?: VirtualClock;
   /** Of the worker that advances the runs. */
   worker?: WorkerOptions;
+  /** One of `mem://` that is open and empty, for what stands beside the runtime, as memory does; it is closed with the runtime. */
+  database?: Database;
 }
 
 type OfRun = RunHandle | string;
@@ -141,9 +143,9 @@ function idOf(run: OfRun): string {
  * @example await using sentient = await createTestSentient({ workflows: [order], answers: { approve: true } });
  */
 export async function createTestSentient(options: TestOptions = {}): Promise<TestSentient> {
-  const { clock = new VirtualClock(), worker = {}, answers = {}, signals = {}, ...rest } = options;
+  const { clock = new VirtualClock(), worker = {}, answers = {}, signals = {}, database, ...rest } = options;
   // The engine itself, without its disk: a fresh one takes a tenth of the time of a folder, and its writes go one by one.
-  const db = await openDatabase({ url: "mem://" });
+  const db = database ?? (await openDatabase({ url: "mem://" }));
   const runtime = { ...rest, clock };
   const driver = new Driver({
     db,
