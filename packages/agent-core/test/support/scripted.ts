@@ -9,7 +9,6 @@ type Line = string | { tools: [name: string, args: Json][] } | Error | ((turn: T
 
 export function scripted(...lines: Line[]): { model: Model; asked: Turn[] } {
   const asked: Turn[] = [];
-  // oxlint-disable-next-line typescript/require-await -- nothing is waited for
   async function* model(turn: Turn): AsyncGenerator<TurnEvent> {
     let line = lines[asked.push(turn) - 1] ?? lines.at(-1)!;
     if (typeof line === "function") line = line(turn);
