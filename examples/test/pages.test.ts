@@ -63,5 +63,7 @@ test.for(pages)("%s is a page", async (file) => {
 test("a page that is not there is told, with those that are", async () => {
   const { exit, stderr } = await run("nothing");
   expect(exit.code).toBe(1);
-  expect(stderr).toMatch(/there is no page nothing; there is assistant, cron, fan-out, .*streaming, supervisor/);
+  expect(stderr).toMatch(
+    /there is no page nothing; there is assistant, cron, fan-out, .*streaming, supervisor/,
+  );
 });
