@@ -21,14 +21,7 @@ import {
 } from "ai";
 import { modelMessagesOf } from "./from-ai-sdk-messages.ts";
 import { cutOffError, modelError } from "./from-ai-sdk-errors.ts";
-
-/** For a million tokens, in whichever currency. */
-export interface ModelPrice {
-  input: number;
-  output: number;
-  /** Of input that the provider had in its cache: as all input if left out. */
-  cached?: number;
-}
+import { costOf, type ModelPrice } from "./price.ts";
 
 /** What the AI SDK passes on to the provider with each turn. */
 export interface ModelSettings extends LanguageModelCallOptions {
@@ -235,14 +228,8 @@ function usageOf(
   };
 }
 
-const MILLION = 1_000_000;
-
 function withCost(usage: Usage, price: ModelPrice | undefined): Usage {
-  if (!price) return usage;
-  const { inputTokens, outputTokens, cachedTokens = 0 } = usage;
-  const { input, output, cached = input } = price;
-  const fresh = inputTokens - cachedTokens;
-  return { ...usage, cost: (fresh * input + cachedTokens * cached + outputTokens * output) / MILLION };
+  return price ? { ...usage, cost: costOf(usage, price) } : usage;
 }
 
 function nameOf(model: LanguageModel, { name }: FromAiSdkOptions): string {

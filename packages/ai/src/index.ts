@@ -1,6 +1,7 @@
 // models
 export { fromAiSdk } from "./from-ai-sdk.ts";
-export type { FromAiSdkOptions, ModelPrice, ModelSettings } from "./from-ai-sdk.ts";
+export type { FromAiSdkOptions, ModelSettings } from "./from-ai-sdk.ts";
+export type { ModelPrice } from "./price.ts";
 export { embedderFromAiSdk } from "./from-ai-sdk-embedding.ts";
 export type { EmbedderFromAiSdkOptions } from "./from-ai-sdk-embedding.ts";
 export { toUiStream } from "./ui-stream.ts";

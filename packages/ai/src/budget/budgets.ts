@@ -13,14 +13,12 @@ import { migrate, readMigrations } from "@sentient/schema";
 import { z } from "zod";
 import { AiError } from "../errors.ts";
 import { migrationsIn } from "../places.ts";
+import { costOf, type ModelPrice } from "../price.ts";
 import * as queries from "./queries.ts";
 import { Limits, type Amounts, type Budget, type Hold } from "./tables.ts";
 
-/** In the currency of the budget, for a million tokens. */
-export interface Price {
-  input: number;
-  output: number;
-}
+/** What tokens cost at most, wherever they come from. */
+export type Price = Omit<ModelPrice, "cached">;
 
 export interface MeterOptions extends Limits {
   /** What tokens cost at most, for limits of money. */
@@ -211,9 +209,9 @@ function bytesOf({ instructions = "", messages, tools, output }: Turn): number {
   return Buffer.byteLength(JSON.stringify([instructions, messages, tools, output ?? null]));
 }
 
-function amountsOf({ inputTokens, outputTokens, cost }: Usage, price: Price | undefined): Amounts {
-  const priced = price ? (inputTokens * price.input + outputTokens * price.output) / 1_000_000 : 0;
-  return { tokens: inputTokens + outputTokens, cost: cost ?? priced, calls: 1 };
+function amountsOf(usage: Usage, price: Price | undefined): Amounts {
+  const { inputTokens, outputTokens, cost = price ? costOf(usage, price) : 0 } = usage;
+  return { tokens: inputTokens + outputTokens, cost, calls: 1 };
 }
 
 function boundsOf({ limits, openedAt }: Omit<Budget, "id">, { maxOutput }: Wanted, now: Date): Bounds {
