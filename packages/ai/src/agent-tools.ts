@@ -12,6 +12,7 @@ import type {
 } from "@sentient/agent-core";
 import type { Json } from "@sentient/schema";
 import { z } from "zod";
+import { argumentsSchema, fittingArguments } from "./arguments.ts";
 import { AiError } from "./errors.ts";
 
 export interface AgentToolOptions<Input> {
@@ -64,11 +65,15 @@ export interface CapabilityToolOptions {
  */
 export function capabilityTool({ capabilities, input, name, description }: CapabilityToolOptions): Tool {
   const who: ByCapability = { capabilities };
+  const tool = nameOf(name);
   return {
-    name: nameOf(name),
+    name: tool,
     description,
-    input: z.toJSONSchema(input, { io: "input" }) as Json,
-    call: (ctx, { args }) => ctx.call(who, parsed(input, args) as Json),
+    input: argumentsSchema(input),
+    call: async (ctx, { args }) => {
+      await fittingArguments(ctx, tool, input, args); // whoever starts the run parses them
+      return ctx.call(who, args);
+    },
   };
 }
 
@@ -85,26 +90,23 @@ function toolFor<D extends Definition>(
     throw bad(`the agent ${agent.name} has no description; a model cannot know when to use it`);
   if (schema === undefined && !input)
     throw bad(`the agent ${agent.name} has no input schema; give it one, or say its \`input\``);
-  const given = schema && !input ? z.toJSONSchema(schema, { io: "input" }) : FREE;
+  const tool = nameOf(name);
   return {
-    name: nameOf(name),
+    name: tool,
     description,
-    input: given as Json,
-    call: (ctx, { args, messages }: ToolCall) =>
-      perform(ctx, (input ? input(args, messages) : parsed(schema!, args)) as Json),
+    input: schema && !input ? argumentsSchema(schema) : FREE,
+    call: async (ctx, { args, messages }: ToolCall) => {
+      if (input) return perform(ctx, input(args, messages) as Json);
+      await fittingArguments(ctx, tool, schema!, args); // whoever starts the run parses them
+      return perform(ctx, args);
+    },
   };
 }
 
 /** What to do, in words. */
-const FREE = z.toJSONSchema(
+const FREE = argumentsSchema(
   z.object({ task: z.string().describe("what it is to do, and all it has to know") }),
 );
-
-function parsed(schema: z.ZodType, args: Json): unknown {
-  const result = schema.safeParse(args);
-  if (result.success) return args; // whoever starts the run parses it
-  throw new AiError({ code: "ai.refused", message: z.prettifyError(result.error) });
-}
 
 /** Models take no dots and colons in names. */
 function nameOf(name: string): string {

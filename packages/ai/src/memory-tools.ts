@@ -1,10 +1,9 @@
 // Memory as tools: a model remembers and recalls as it sees fit, for its own agent alone.
 
-import type { Context, Tool, ToolCall } from "@sentient/agent-core";
-import type { Json } from "@sentient/schema";
+import type { Context, Tool } from "@sentient/agent-core";
 import { z } from "zod";
+import { argumentsSchema, fittingArguments } from "./arguments.ts";
 import type { MemoryStore } from "./memory/memory.ts";
-import { refused } from "./use.ts";
 
 export interface MemoryToolsOptions {
   /** Whose memories they are: those of the agent that uses them if left out. */
@@ -31,27 +30,21 @@ export function memoryTools(memory: MemoryStore, { agent }: MemoryToolsOptions =
     {
       name: "remember",
       description: "Remembers a fact for later conversations.",
-      input: z.toJSONSchema(Remember, { io: "input" }) as Json,
-      call: async (ctx, call) => {
-        const { text, tags } = await parsed(ctx, "remember", Remember, call);
+      input: argumentsSchema(Remember),
+      call: async (ctx, { args }) => {
+        const { text, tags } = await fittingArguments(ctx, "remember", Remember, args);
         return memory.remember(ctx, { text, tags, agent: agentOf(ctx) });
       },
     },
     {
       name: "recall",
       description: "Finds what was remembered before.",
-      input: z.toJSONSchema(Recall, { io: "input" }) as Json,
-      call: async (ctx, call) => {
-        const { query, limit } = await parsed(ctx, "recall", Recall, call);
+      input: argumentsSchema(Recall),
+      call: async (ctx, { args }) => {
+        const { query, limit } = await fittingArguments(ctx, "recall", Recall, args);
         const hits = await memory.recall(ctx, { query, limit, agent: agentOf(ctx) });
         return hits.map(({ id, text }) => ({ id, text }));
       },
     },
   ];
-}
-
-async function parsed<T extends z.ZodType>(ctx: Context, name: string, schema: T, { args }: ToolCall) {
-  const result = schema.safeParse(args);
-  if (result.success) return result.data;
-  throw await refused(ctx, name, z.prettifyError(result.error), args);
 }

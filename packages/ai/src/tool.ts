@@ -8,6 +8,7 @@ import type { Context, RetryPolicy, StepContext, Tool, ToolCall } from "@sentien
 import { canonicalJson, hashOf, type Json } from "@sentient/schema";
 import { z } from "zod";
 import { approved, type ApprovalOptions } from "./approval.ts";
+import { argumentsSchema } from "./arguments.ts";
 import { performOnce } from "./effect.ts";
 import { AiError } from "./errors.ts";
 import { refused, runBounded, type Use } from "./use.ts";
@@ -91,7 +92,7 @@ export function defineTool<I extends z.ZodType, O extends z.ZodType = z.ZodType<
   options: ToolOptions<I, O>,
 ): DefinedTool {
   const { input, output, ...rest } = options;
-  const raw = { ...rest, inputSchema: z.toJSONSchema(input, { io: "input" }) as Json };
+  const raw = { ...rest, inputSchema: argumentsSchema(input) };
   const fits = (value: unknown) => (output ? output.parse(value) : value);
   const run = async (args: Json, tool: ToolContext) =>
     fits(await rest.run(args as z.output<I>, tool)) as Json;

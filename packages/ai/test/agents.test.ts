@@ -5,7 +5,7 @@ import { describe, expect, test } from "vitest";
 import { z } from "zod";
 import { agentTool, capabilityTool, handoffTool } from "../src/index.ts";
 import { scripted } from "../src/testing/index.ts";
-import { agentOf, once, testSentient } from "./support/assistants.ts";
+import { agentOf, once, testSentient, toolEvents } from "./support/assistants.ts";
 
 const search = defineAgent({
   name: "search.files",
@@ -52,7 +52,9 @@ describe("an agent as a tool", () => {
   test("whose arguments do not fit is not started, and the model hears why", async () => {
     const { agent } = agentOf([agentTool(search)], once("search_files", { word: "tea" }));
     const sentient = await testSentient({ agents: [agent, search] });
-    expect(await sentient.execute(agent)).toMatchObject({ output: expect.stringMatching(/words/) });
+    const handle = await sentient.start(agent);
+    expect(await handle.result()).toMatchObject({ output: expect.stringMatching(/words/) });
+    expect(await toolEvents(sentient, handle.id)).toMatchObject([["tool.refused", { tool: "search_files" }]]);
     expect((await sentient.list({ name: "search.files" })).runs).toEqual([]);
   });
 });
