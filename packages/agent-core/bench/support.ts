@@ -55,6 +55,3 @@ export async function inFlight(
   };
   await Promise.all(Array.from({ length: lanes }, lane));
 }
-
-export const percentile = (values: readonly number[], of: number): number =>
-  values.toSorted((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * of))]!;

@@ -1,8 +1,8 @@
 // Tasks: from `execute` until what it gives. Sixteen in flight, and paced: one begun every ten milliseconds, whoever is late.
 
 import { setTimeout as sleep } from "node:timers/promises";
-import type { BenchRow } from "@sentient/testkit";
-import { hundred, inFlight, noop, percentile, rowOf, sentientIn, ten } from "./support.ts";
+import { percentile, type BenchRow } from "@sentient/testkit";
+import { hundred, inFlight, noop, rowOf, sentientIn, ten } from "./support.ts";
 
 const ROUNDS = 5;
 
