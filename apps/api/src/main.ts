@@ -47,6 +47,7 @@ function answersTo(args: readonly string[]): boolean {
 async function main(): Promise<void> {
   requireNode();
   if (answersTo(process.argv.slice(2))) return;
+  const toStop = asked(); // also while it is being started
   const { serve, tokenFile, logLevel } = configFromEnv();
   const logger = createLogger(logLevel);
   const db = await openOrReach(optionsFromEnv()); // a folder that a worker or `sentient serve` owns too
@@ -57,8 +58,7 @@ async function main(): Promise<void> {
       logger.info({ file: tokenFile }, "made a first token, for everything");
     const api = await serveApi(sentient, { ...serve, logger });
     logger.info({ url: api.url, reference: `${api.url}/reference` }, "listening");
-    const signal = await asked();
-    logger.info({ signal }, "stopping");
+    logger.info({ signal: await toStop }, "stopping");
     await api.close();
   } finally {
     await sentient.close();

@@ -26,8 +26,6 @@ const sentient = await createSentient({
   worker: false,
 });
 const worker = sentient.worker({ lease });
-process.send?.({ worker: worker.id });
-await worker.start();
 process.on("disconnect", () => process.exit(1)); // whoever started it is gone
 process.once(
   "SIGTERM",
@@ -37,3 +35,5 @@ process.once(
       .then(() => db.close())
       .then(() => process.disconnect?.()),
 );
+process.send?.({ worker: worker.id });
+await worker.start();

@@ -5,9 +5,9 @@ import { serveBeside } from "../../src/config/index.ts";
 
 const db = await openDatabase({ url: process.env.OWNER_URL! });
 const served = process.env.OWNER_SILENT ? undefined : await serveBeside(db);
-process.stdout.write(`${JSON.stringify({ serves: served !== undefined })}\n`);
 const alive = setInterval(() => {}, 2 ** 30);
 process.once("SIGTERM", () => {
   clearInterval(alive);
   void served?.close().then(() => db.close());
 });
+process.stdout.write(`${JSON.stringify({ serves: served !== undefined })}\n`);
