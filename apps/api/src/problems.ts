@@ -36,6 +36,7 @@ export const STATUS: Readonly<Record<Code, number>> = {
   "agent.cancelled": 409,
   "agent.step_timeout": 500,
   "agent.outcome_unknown": 500,
+  "agent.cut_off": 500,
   "agent.no_output": 500,
   "agent.question_expired": 409,
   "agent.nested": 500,

@@ -23,6 +23,7 @@ export type AgentErrorCode =
   | "agent.cancelled"
   | "agent.step_timeout"
   | "agent.outcome_unknown"
+  | "agent.cut_off"
   | "agent.no_output"
   | "agent.question_expired"
   | "agent.nested"

@@ -2,6 +2,7 @@
 
 import { z } from "zod";
 import type { Json } from "@sentient/schema";
+import { AgentError } from "./errors.ts";
 import type { Message, ReasoningPart, TextPart, ToolCallPart, TurnEnd, TurnEvent, Usage } from "./model.ts";
 
 /** What a model has said in one turn. */
@@ -19,7 +20,7 @@ type Part = TextPart | ReasoningPart | ToolCallPart;
 /**
  * Puts it together. Each piece is passed on as it comes.
  *
- * @throws where it ends before it has said that it does
+ * @throws `agent.cut_off` where it ends before it has said that it does: it may be asked again
  */
 export async function saidBy(events: AsyncIterable<TurnEvent>, pass: (piece: Json) => void): Promise<Said> {
   const content: Part[] = [];
@@ -40,7 +41,12 @@ export async function saidBy(events: AsyncIterable<TurnEvent>, pass: (piece: Jso
       content[content.length - 1] = { ...last, ...event, text: (last as TextPart).text + event.text } as Part;
     } else content.push({ ...event });
   }
-  throw new Error("the model's answer was cut off before its end; ask it again");
+  throw new AgentError({
+    code: "agent.cut_off",
+    message:
+      'the model\'s answer was cut off: what it yields last is to be { type: "end" }; it may be asked again',
+    retryable: true,
+  });
 }
 
 /** What one piece of a stream shows, in characters: some providers say all at once. */

@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
-import { converse, defineWorkflow, type ConverseOptions, type Tool } from "../src/index.ts";
+import { converse, defineWorkflow, type ConverseOptions, type Tool, type TurnEvent } from "../src/index.ts";
 import {
   dies,
   eventsOf,
@@ -187,6 +187,18 @@ test("a model that fails is asked again, and its stream says that it begins anew
   expect(await sentient.execute(flow)).toMatchObject({ output: "at last", turns: 1 });
   expect(asked).toHaveLength(2);
   expect(asked[0]!.idempotencyKey).toBe(asked[1]!.idempotencyKey);
+});
+
+test("a model whose answer ends without its end is asked again, and then the run fails with what is wrong", async () => {
+  let asked = 0;
+  async function* model(): AsyncGenerator<TurnEvent> {
+    asked++;
+    yield { type: "text", text: "half an" };
+  }
+  const flow = flowOf({ model, retry: { attempts: 2, delay: 0 } });
+  const sentient = await fresh({ workflows: [flow] });
+  expect(await failureOf(() => sentient.execute(flow))).toMatchObject({ code: "agent.cut_off" });
+  expect(asked).toBe(2);
 });
 
 test("an agent hands over to another, whose answer is its own, and the log tells of it", async () => {

@@ -40,6 +40,20 @@ test("a thread goes on where it ended, in another run", async () => {
   expect(textsOf(model.asked[1]!)).toEqual(["I am Ada.", "Hello Ada.", "Who am I?"]);
 });
 
+test("of a long thread the model is told the last part, from where a person speaks", async () => {
+  const lines: Line[] = [
+    { calls: [{ name: "remember", args: { text: "Ada drinks tea." } }] }, // four messages with the tool's
+    "noted",
+    "and milk?",
+    "black then",
+  ];
+  const { sentient, helper, model } = await setting(lines, () => ({ last: 5 }));
+  for (const prompt of ["I drink tea.", "Always.", "No."])
+    await sentient.execute(helper, { prompt, thread: "t" });
+  expect(textsOf(model.asked[2]!).at(0)).toBe("I drink tea.");
+  expect(textsOf(model.asked[3]!)).toEqual(["Always.", "and milk?", "No."]);
+});
+
 test("threads know nothing of each other, and without one nothing is kept", async () => {
   const { sentient, helper, model, memory } = await setting(["a", "b", "c"]);
   for (const thread of ["t-1", "t-2"]) await sentient.execute(helper, { prompt: thread, thread });

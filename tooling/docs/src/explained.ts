@@ -104,6 +104,10 @@ export const EXPLAINED: Readonly<Record<Code, Explained>> = {
     "a step that may be begun only once was cut off",
     "Find out what it did; catch this to go on.",
   ],
+  "agent.cut_off": [
+    "a model's answer ended without its end",
+    'It is asked again; a model of your own yields `{ type: "end" }` last.',
+  ],
   "agent.no_output": [
     "a model gave no answer that fits its schema",
     "Loosen the schema, or say in the instructions what is meant.",
