@@ -2,12 +2,12 @@
 
 import { rmSync } from "node:fs";
 import { report, type BenchRow } from "@sentient/testkit";
-import { runs } from "./runs.ts";
+import { claims, runs } from "./runs.ts";
 import { states } from "./states.ts";
 import { steps } from "./steps.ts";
 import { folder, root } from "./support.ts";
 
-const parts = { steps, runs, states };
+const parts = { steps, runs, claims, states };
 const only = process.argv[2];
 const rows: BenchRow[] = [];
 for (const [name, part] of Object.entries(parts)) {
