@@ -1,12 +1,10 @@
 // The README, run as a stranger would run it: the two processes with either of them killed, and the other blocks.
 
 import { mkdir, readFile, symlink, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
-import { once } from "node:events";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { openDatabase, surql } from "@sentient/db-pool";
-import { sabotage, spawnChild, until, type Child } from "@sentient/testkit";
+import { freePort, sabotage, spawnChild, until, type Child } from "@sentient/testkit";
 import { beforeAll, expect, onTestFinished, test } from "vitest";
 import { freshFolder } from "./support/fresh.ts";
 
@@ -29,14 +27,6 @@ beforeAll(async () => {
     "process.chdir(process.env.FOLDER!);\nawait import(`./${process.env.START}`);\n",
   );
 });
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as { port: number };
-  server.close();
-  return port;
-}
 
 /** The two processes, each in a terminal of its own, in one folder. */
 async function terminals(follow: string) {

@@ -4,7 +4,7 @@ export { until, type UntilOptions } from "./until.ts";
 
 // processes
 export { Child, type ChildExit, type ChildOptions, type Message, spawnChild } from "./child.ts";
-export { ServedEngine, servedEngine, type ServedEngineOptions } from "./served-engine.ts";
+export { freePort, ServedEngine, servedEngine, type ServedEngineOptions } from "./served-engine.ts";
 
 // databases
 export { chooseDatabase, type Credentials, freshNames, type Served, type TestDatabase } from "./database.ts";

@@ -118,10 +118,12 @@ async function readyUrl(child: Child): Promise<string> {
 }
 
 /**
- * Below the range the kernel takes client ports from. Within it, a client that reconnects while the
- * engine is down could be given the engine's own port, and the restart would find it in use.
+ * A port nobody listens on, below the range the kernel takes client ports from. Within it, a client that
+ * reconnects while its server is down could be given the server's own port, and a restart would find it in use.
+ *
+ * @example const child = spawnChild(entry, { env: { PORT: String(await freePort()) } });
  */
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   for (;;) {
     const port = randomInt(10_000, 32_000);
     const server = createServer().listen(port, "127.0.0.1");
