@@ -1,7 +1,7 @@
 // Code that nobody vouches for. Each refusal has a control: the same function, in a process of its own without protection, can.
 
 import { execFile } from "node:child_process";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { once } from "node:events";
@@ -12,7 +12,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { sabotage, spawnChild, until } from "@sentient/testkit";
 import type { Json } from "@sentient/schema";
-import { describe, expect, onTestFinished, test } from "vitest";
+import { afterAll, describe, expect, onTestFinished, test } from "vitest";
 import { defineTool } from "../src/index.ts";
 import { untrusted, type UntrustedOptions } from "../src/untrusted/index.ts";
 import { isolation, requireNetworkHeld } from "../src/untrusted/isolation.ts";
@@ -24,6 +24,11 @@ const MODULE = new URL("./fixtures/untrusted/hostile.js", import.meta.url);
 const { apart, mortal, nodeHoldsNetwork } = await isolation();
 const canHoldNetwork = apart !== undefined || nodeHoldsNetwork;
 const MiB = 1024 * 1024;
+
+/** Others on this machine may run the same: all folders of this file, and so its processes, are known by this one. */
+const OURS = mkdtempSync(join(tmpdir(), "sentient-ours-"));
+process.env.TMPDIR = OURS;
+afterAll(() => rm(OURS, { recursive: true, force: true }));
 
 /** As a user has it; where this machine cannot hold back the network, all else is still shown. */
 function held(name: string, more: Partial<UntrustedOptions> = {}) {
@@ -193,7 +198,7 @@ describe("it is ended", () => {
       });
       await expect(free(name, {}, { timeout: 3_000 }), name).rejects.toMatchObject({ signal: "SIGKILL" });
     }
-    await until(() => processesOf("hostile.js").length === 0);
+    await until(() => ourProcesses().length === 0);
   });
 
   test.runIf(mortal.length > 0)("where whoever has started it was killed", async () => {
@@ -201,13 +206,13 @@ describe("it is ended", () => {
       await using parent = spawnChild(new URL("./fixtures/untrusted-parent.ts", import.meta.url), {
         env: { MODULE: MODULE.href, NETWORK: canHoldNetwork ? "0" : "1", ...env },
       });
-      await until(() => processesOf("hostile.js").length > 0);
+      await until(() => ourProcesses().length > 0);
       await parent.kill();
-      await until(() => processesOf("hostile.js").length === 0, { deadline });
+      await until(() => ourProcesses().length === 0, { deadline });
     };
     await orphans({});
     await sabotage("they do not die with their parent", () => orphans({ FREE: "1" }, 1_000));
-    for (const pid of processesOf("hostile.js")) process.kill(Number(pid), "SIGKILL");
+    for (const pid of ourProcesses()) process.kill(Number(pid), "SIGKILL");
   });
 
   test("where nobody wants it any more", async () => {
@@ -215,7 +220,7 @@ describe("it is ended", () => {
     const ended = held("loops")({}, stop.signal);
     setTimeout(() => stop.abort(new Error("not needed")), 300);
     await expect(ended).rejects.toThrow("not needed");
-    await until(() => processesOf("hostile.js").length === 0);
+    await until(() => ourProcesses().length === 0);
   });
 
   test("where it says too much, and it is not all listened to", async () => {
@@ -287,14 +292,13 @@ describe("what comes of it", () => {
   });
 });
 
-/** Those of this machine that run such a file. */
-function processesOf(file: string): string[] {
+function ourProcesses(): string[] {
   if (process.platform !== "linux") return [];
   const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name) && name !== String(process.pid));
   return pids.filter((pid) => {
     try {
       const command = readFileSync(`/proc/${pid}/cmdline`, "utf8");
-      return command.includes("--permission") && command.includes(file);
+      return command.includes("--permission") && command.includes(OURS);
     } catch {
       return false;
     }
