@@ -2,7 +2,7 @@
 
 import { Client, StreamableHTTPClientTransport, type CallToolResult } from "@modelcontextprotocol/client";
 import { StdioClientTransport } from "@modelcontextprotocol/client/stdio";
-import { spawnChild } from "@sentient/testkit";
+import { spawnChild, until } from "@sentient/testkit";
 import { describe, expect, onTestFinished, test } from "vitest";
 import type { Permission } from "../src/mcp/index.ts";
 import { shortened } from "../src/mcp/shortened.ts";
@@ -116,6 +116,7 @@ describe.each(ways)("%s", (_, connect, mode) => {
     });
     const trip = await call("run_start", { name: "trip", input: null });
     expect(await call("run_result", { ...trip, timeoutMs: 300 })).toMatchObject({ isOver: false });
+    await until(async () => (await call("run_show", trip)).run!["status"] === "waiting");
     expect(await call("run_pause", { ...trip, reason: "rain" })).toMatchObject({ status: "paused" });
     expect(await call("events_history", { ...trip, types: ["run.paused"] })).toMatchObject({
       events: [{ data: { reason: "rain", by: byOf(connect, mode) } }],
@@ -145,10 +146,14 @@ describe("what a client may", () => {
   test("to answer, too, and then it is said that an MCP client did", async () => {
     const call = caller(await byStdio(["read", "write", "answer"]));
     const trip = await call("run_start", { name: "trip", input: null });
-    await call("run_result", { ...trip, timeoutMs: 1_000 });
-    const { questions } = (await call("questions_list", trip)) as unknown as { questions: { key: string }[] };
-    expect(questions).toMatchObject([{ ...trip, text: "Pay 12 EUR?" }]);
-    const [{ key }] = questions as [{ key: string }];
+    const [question] = await until(async () => {
+      const { questions } = (await call("questions_list", trip)) as unknown as {
+        questions: { key: string }[];
+      };
+      return questions.length > 0 && questions;
+    });
+    expect(question).toMatchObject({ ...trip, text: "Pay 12 EUR?" });
+    const { key } = question!;
     expect(await call("question_answer", { ...trip, key, answer: "perhaps" })).toMatchObject({
       error: { code: "state.invalid_answer" },
     });

@@ -46,7 +46,7 @@ export const hurriedOf = (model: Model, timeout: number) =>
     name: "hurried",
     input: Ask,
     output: z.string(),
-    retry: { attempts: 1 },
+    retry: { attempts: 50, delay: 20, factor: 1 },
     run: async (ctx, { ask }) => (await converse(ctx, { model, prompt: ask, timeout })).text,
   });
 
