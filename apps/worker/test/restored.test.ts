@@ -2,7 +2,7 @@
 
 import { createSentient, type Sentient } from "@sentient/agent-core";
 import { openDatabase } from "@sentient/db-pool";
-import { until } from "@sentient/testkit";
+import { freePort, until } from "@sentient/testkit";
 import { readFileSync } from "node:fs";
 import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -12,14 +12,11 @@ import { AGENTS, CommandProcess, freshFolder, WorkerProcess } from "./support.ts
 const TOKEN = "a-token-of-this-test-file";
 
 /** The folder, served where it was before. */
-async function serve(cwd: string, port = 0): Promise<{ server: CommandProcess; port: number }> {
+async function serve(cwd: string, port: number): Promise<CommandProcess> {
   const args = ["serve", "--url", `rocksdb://${join(cwd, "data")}`, "--port", String(port)];
   const server = new CommandProcess(args, cwd, { SENTIENT_SERVE_TOKEN: TOKEN });
-  const address = await until(() => /^ws:\/\/127\.0\.0\.1:(\d+)/m.exec(server.stdout), {
-    what: "its address",
-    deadline: 60_000,
-  });
-  return { server, port: Number(address[1]) };
+  await until(() => /^ws:\/\/127\.0\.0\.1:/m.test(server.stdout), { what: "its address", deadline: 60_000 });
+  return server;
 }
 
 async function connected(url: string): Promise<Sentient> {
@@ -34,7 +31,8 @@ async function connected(url: string): Promise<Sentient> {
 
 test("a worker from before a restore does nothing more and ends, and another one goes on from the backup", async () => {
   const cwd = await freshFolder();
-  const { server, port } = await serve(cwd);
+  const port = await freePort();
+  const server = await serve(cwd, port);
   const url = `ws://127.0.0.1:${port}/rpc`;
   const notes = join(cwd, "notes");
   await writeFile(notes, "");
