@@ -25,10 +25,11 @@ const nap = defineWorkflow({
 
 const invoice = defineWorkflow({
   name: "invoice",
+  input: z.number(),
   output: z.string(),
   signals: { paid: z.object({ total: z.number() }) },
-  run: async (ctx) => {
-    const paid = await ctx.waitFor("paid", { timeout: 2_000 });
+  run: async (ctx, patience) => {
+    const paid = await ctx.waitFor("paid", { timeout: patience });
     return paid ? "yes" : ctx.step("remind", () => "no, sent a reminder");
   },
 });
@@ -46,7 +47,7 @@ while ((await countOf("waiting")) < naps.length) await pause(20);
 console.log(`40 runs sleep for an hour, and a worker with 2 slots holds ${await countOf("running")} of them`);
 console.log(await sentient.execute(nap, 1_500));
 
-const prompt = await sentient.start(invoice);
+const prompt = await sentient.start(invoice, 60_000);
 await sentient.signal(prompt.id, "paid", { total: 12 });
-const late = await sentient.start(invoice);
+const late = await sentient.start(invoice, 2_000);
 for (const each of [prompt, late]) console.log(`paid in time: ${await each.result()}`);
