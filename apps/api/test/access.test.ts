@@ -1,6 +1,7 @@
 // Who may ask what: every route with every kind of token.
 
 import type { Sentient } from "@sentient/agent-core";
+import { until } from "@sentient/testkit";
 import { describe, expect, test } from "vitest";
 import { createApp, type App, type Listed, type Policy } from "../src/index.ts";
 import { askerOf, freshApi, freshDatabase, sentientOn, tokenFor } from "./support/fresh.ts";
@@ -141,7 +142,11 @@ describe("without tokens", () => {
     const { app } = await freshApi({ worker: false }, { auth: false });
     const ask = askerOf(app);
     expect((await ask("/v1/tokens")).status).toBe(200);
-    expect((await ask("/readyz")).body).toEqual({ status: "ready", auth: "off" });
+    const body = await until(async () => {
+      const ready = await ask("/readyz");
+      return ready.status === 200 && ready.body;
+    });
+    expect(body).toEqual({ status: "ready", auth: "off" });
   });
 });
 
@@ -156,7 +161,7 @@ describe("a token", () => {
     const { status } = await ask(`/v1/tokens/${secret.split("_")[1]}`, { method: "DELETE" });
     expect(status).toBe(200);
     expect((await here("/v1/runs")).status).toBe(401);
-    await expect.poll(async () => (await there("/v1/runs")).status).toBe(401);
+    await until(async () => (await there("/v1/runs")).status === 401);
   });
 
   test("is made once, told once, and is whose name stands in what it does", async () => {

@@ -72,7 +72,7 @@ describe("a server", () => {
 
   test("is not ready while the database is away, and says when to come again", async () => {
     const { db, ask } = await freshApi({ worker: false });
-    expect((await ask("/readyz")).status).toBe(200);
+    await until(async () => (await ask("/readyz")).status === 200);
     await db.close({ deadline: 100 });
     const answer = await ask("/readyz");
     expect(answer.body).toMatchObject({ status: 503, code: "api.not_ready", retryable: true });
@@ -184,7 +184,7 @@ describe("the process", () => {
       deadline: 60_000,
     });
     const headers = { authorization: `Bearer ${(await readFile(tokenFile, "utf8")).trim()}` };
-    expect((await fetch(`${url}/readyz`)).status).toBe(200);
+    await until(async () => (await fetch(`${url}/readyz`)).status === 200);
     expect((await fetch(`${url}/v1/runs`, { headers })).status).toBe(200);
     const stream = await fetch(`${url}/v1/events`, { headers });
     const exit = child.kill("SIGTERM");

@@ -2,6 +2,7 @@
 
 import { readdir } from "node:fs/promises";
 import { createSentient } from "@sentient/agent-core";
+import { RecordId, surql } from "@sentient/db-pool";
 import { sabotage, seeded, until, type SeededRandom } from "@sentient/testkit";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { counter, hello } from "./support/agents.ts";
@@ -164,7 +165,7 @@ describe("a stream", () => {
 
   test("whose reader takes nothing holds nothing back, and is cut off", async () => {
     const { sentient, token } = await freshApi({ worker: false });
-    const { app, url } = await served(sentient, { stall: 300 });
+    const { app, url } = await served(sentient, { stall: 10_000 });
     const stuck = await StreamReader.open(`${url}/v1/events?after=0`, token);
     stuck.response.removeAllListeners("data").pause();
     const quick = await StreamReader.open(`${url}/v1/events?after=0`, token);
@@ -172,17 +173,18 @@ describe("a stream", () => {
     for (let i = 0; i < 100; i++) await sentient.events.publish({ type: "order.placed", data });
     await until(() => quick.frames.filter(({ data: text }) => text.includes("xxx")).length === 100, {
       what: "all of them",
+      deadline: 60_000,
     });
-    await until(() => app.streams === 1, { what: "the other to be cut off" });
+    await until(() => app.streams === 1, { what: "the other to be cut off", deadline: 60_000 });
     quick.cut();
   });
 
   test("ends when its token was revoked, or has expired", async () => {
-    const { sentient } = await freshApi({ worker: false });
+    const { db, sentient } = await freshApi({ worker: false });
     const { app, url } = await served(sentient, { recheck: 20 });
     const { accessTokens } = sentient.state;
     const one = await accessTokens.create({ name: "ada", scopes: ["read"] });
-    const expiresAt = new Date(Date.now() + 2_000);
+    const expiresAt = new Date(Date.now() + 3_600_000);
     const other = await accessTokens.create({ name: "bob", scopes: ["read"], expiresAt });
     const readers = [
       await StreamReader.open(`${url}/v1/events`, one.secret),
@@ -190,6 +192,8 @@ describe("a stream", () => {
     ];
     expect(app.streams).toBe(2);
     await accessTokens.revoke(one.token.id);
+    const row = new RecordId("access_token", other.token.id);
+    await db.query(surql`UPDATE ONLY ${row} SET expiresAt = time::now() - 1h`); // as if an hour had passed
     await until(() => readers.every(({ isOver }) => isOver), { what: "both to end" });
     expect(app.streams).toBe(0);
   });
