@@ -2,7 +2,7 @@
 // M1. Nothing is taken from the source before the reader wants it; who takes nothing for long is cut off, and may come again.
 // M2. It is never silent for longer than the heartbeat.
 
-import type { Clock } from "@sentient/db-pool";
+import { afterReading, type Clock } from "@sentient/db-pool";
 import { problemOf } from "./problems.ts";
 
 /** One thing that is sent. */
@@ -59,7 +59,7 @@ export function flowOf({ frames, stop, request, drop, clock, heartbeat, stall }:
         if (taken.text !== "") send(controller, taken.text);
         if (taken.isOver) end(controller);
       }
-      if (!stop.signal.aborted) unstall = clock.after(stall, giveUp); // M1
+      if (!stop.signal.aborted) unstall = afterReading(clock, stall, giveUp); // M1
     } catch (error) {
       send(controller, textOf({ event: "problem", data: JSON.stringify(problemOf(error, request)) }));
       end(controller);

@@ -14,6 +14,19 @@ export const systemClock: Clock = {
   },
 };
 
+/**
+ * As `clock.after`, for who gives up then: what has come in the meantime is read first. A process that was frozen finds its
+ * timers due before it has read anything.
+ */
+export function afterReading(clock: Clock, ms: number, fn: () => void): () => void {
+  let reading: NodeJS.Immediate | undefined;
+  const cancel = clock.after(ms, () => (reading = setImmediate(fn)));
+  return () => {
+    cancel();
+    clearImmediate(reading);
+  };
+}
+
 /** Waits for `work` to settle, but no longer than `ms` milliseconds. @returns whether it settled in time */
 export async function settlesWithin(clock: Clock, ms: number, work: Promise<unknown>): Promise<boolean> {
   const settled = new AbortController();

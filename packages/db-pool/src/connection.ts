@@ -4,7 +4,7 @@
 
 import type { Uuid } from "surrealdb";
 import { backoff } from "./backoff.ts";
-import { sleep, type Clock } from "./clock.ts";
+import { afterReading, sleep, type Clock } from "./clock.ts";
 import { DbError } from "./errors.ts";
 import { HttpWire } from "./http.ts";
 import type { RemoteLocation, Settings } from "./options.ts";
@@ -167,7 +167,7 @@ async function watchOver(wire: Wire, clock: Clock, interval: number): Promise<vo
   void wire.lost.then(() => lost.abort());
   while (!lost.signal.aborted) {
     await sleep(clock, interval, lost.signal);
-    const cancel = clock.after(2 * interval, () => {
+    const cancel = afterReading(clock, 2 * interval, () => {
       wire.destroy(lostConnection(`the server was silent for ${2 * interval} ms`));
     });
     await wire.call({ method: "ping" }).catch(() => {}); // if it is lost, that ends the loop

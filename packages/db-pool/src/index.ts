@@ -39,7 +39,7 @@ export { SentientError, DbError } from "./errors.ts";
 export type { DbErrorCode, FailedStatement, Outcome } from "./errors.ts";
 
 // time
-export { systemClock, sleep } from "./clock.ts";
+export { systemClock, afterReading, sleep } from "./clock.ts";
 export type { Clock } from "./clock.ts";
 export { backoff } from "./backoff.ts";
 export type { BackoffOptions } from "./backoff.ts";
