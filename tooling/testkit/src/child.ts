@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { EventEmitter, once } from "node:events";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { reading } from "./until.ts";
 
 export interface ChildOptions {
   /** Added to this process's environment; undefined removes a variable. */
@@ -85,13 +86,14 @@ export class Child implements AsyncDisposable {
   ): Promise<M> {
     const signal = AbortSignal.timeout(deadline);
     for (;;) {
+      const isLast = signal.aborted;
+      if (isLast) await reading();
       const index = this.#inbox.findIndex(fits);
       if (index >= 0) return this.#inbox.splice(index, 1)[0] as M;
       if (this.#exit)
         throw this.#failed(`exited (${this.#exit.signal ?? this.#exit.code}) without the message`);
-      await once(this.#news, "news", { signal }).catch(() => {
-        throw this.#failed(`did not send the message within ${deadline} ms`);
-      });
+      if (isLast) throw this.#failed(`did not send the message within ${deadline} ms`);
+      await once(this.#news, "news", { signal }).catch(() => {}); // one more look
     }
   }
 

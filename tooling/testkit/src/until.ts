@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from "node:timers/promises";
+import { setImmediate, setTimeout as sleep } from "node:timers/promises";
 import { inspect } from "node:util";
 
 export interface UntilOptions {
@@ -13,9 +13,21 @@ export interface UntilOptions {
 type Truthy<T> = Exclude<T, false | 0 | 0n | "" | null | undefined>;
 type Look<T> = { value: T } | { error: unknown };
 
+/** What the last look may take at most, in milliseconds. */
+const LAST_LOOK_MS = 1_000;
+const TURNS = 10;
+
+/**
+ * Lets what has come be read. A process that was frozen finds its timers due before it has read anything, and would take for
+ * late what has been there for long.
+ */
+export async function reading(): Promise<void> {
+  for (let turn = 0; turn < TURNS; turn++) await setImmediate();
+}
+
 /**
  * Resolves with the first truthy value of `condition`, in real time. A condition that throws is asked
- * again; at the deadline the error says what it last returned or threw.
+ * again; at the deadline it is asked once more, and the error says what it last returned or threw.
  *
  * @example const run = await until(() => findRun(id), { what: "the run", deadline: 2_000 });
  */
@@ -24,20 +36,25 @@ export async function until<T>(
   { deadline = 20_000, every = 10, what = "the condition" }: UntilOptions = {},
 ): Promise<Truthy<T>> {
   const started = performance.now();
-  const late = Promise.withResolvers<undefined>();
-  const timer = setTimeout(() => late.resolve(undefined), deadline);
   let last: Look<T> | undefined;
+  for (let left = deadline; left > 0; left = deadline - (performance.now() - started)) {
+    if (last) await sleep(Math.min(every, Math.ceil(left)));
+    const look = await within(left, lookAt(condition));
+    if (look && "value" in look && look.value) return look.value as Truthy<T>;
+    last = look ?? last;
+  }
+  await reading();
+  const look = await within(Math.min(deadline, LAST_LOOK_MS), lookAt(condition));
+  if (look && "value" in look && look.value) return look.value as Truthy<T>;
+  throw gaveUp(what, performance.now() - started, look ?? last);
+}
+
+async function within<T>(ms: number, work: Promise<T>): Promise<T | undefined> {
+  const over = new AbortController();
   try {
-    for (;;) {
-      const look = await Promise.race([lookAt(condition), late.promise]);
-      if (look && "value" in look && look.value) return look.value as Truthy<T>;
-      last = look ?? last;
-      const waited = performance.now() - started;
-      if (!look || waited >= deadline) throw gaveUp(what, waited, last);
-      await sleep(Math.min(every, Math.ceil(deadline - waited)));
-    }
+    return await Promise.race([work, sleep(Math.max(1, ms), undefined, { signal: over.signal })]);
   } finally {
-    clearTimeout(timer);
+    over.abort();
   }
 }
 

@@ -37,3 +37,17 @@ test("a condition that never answers does not outlast the deadline", async () =>
   const waiting = until(() => new Promise<boolean>(() => {}), { deadline: 20 });
   await expect(waiting).rejects.toThrow("it never answered");
 });
+
+/** Stops the event loop, as a machine does that has other things to do. */
+function freeze(ms: number): void {
+  const end = performance.now() + ms;
+  while (performance.now() < end);
+}
+
+test("what came while the process was frozen is found, though the deadline is over by then", async () => {
+  let isThere = false;
+  setTimeout(() => setImmediate(() => (isThere = true)), 10);
+  const waiting = until(() => isThere, { deadline: 100, every: 5 });
+  freeze(200);
+  expect(await waiting).toBe(true);
+});
