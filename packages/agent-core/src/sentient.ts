@@ -186,10 +186,10 @@ export class Sentient implements AsyncDisposable {
     options: RunOptions = {},
   ): Promise<RunHandle> {
     if (this.#closing) throw closedError();
-    const started = await this.#startOptions(what, input, options);
-    const definition = this.#registry.find(started.name);
-    requireStateFits(definition, options.state);
+    const definition = this.#registry.find(typeof what === "string" ? what : what.run ? what.name : ROUTE);
     const worker = definition && this.#ownWorker !== false ? await this.#begin() : undefined;
+    const started = await this.#startOptions(what, input, options); // its time counts from here
+    requireStateFits(definition, options.state);
     const hold =
       worker && started.limits === undefined && started.availableAt === undefined
         ? worker.reserve(definition!, started)

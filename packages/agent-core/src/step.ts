@@ -198,15 +198,17 @@ async function tryOnce(step: Attempting, attempt: number): Promise<{ value: unkn
 
 /** So that people see what takes long. A short one is told of once it is over. */
 function tellOfLong({ pass, key, name, inputHash }: Attempting, attempts: number) {
+  const { tools } = pass;
   let told: Promise<void> | undefined;
   const tell = () => {
     if (pass.fate.halted) return;
     told = pass.commit({ steps: [{ key, name, attempts, ...inputHash, status: "started" }] }).catch(() => {});
   };
-  const timer = attempts > 1 ? undefined : setTimeout(tell, LONG_MS).unref(); // else it is known already
+  const isKnown = attempts > 1;
+  const cancel = isKnown ? () => {} : tools.clock.after(LONG_MS, tell);
   return {
     end: () => {
-      clearTimeout(timer);
+      cancel();
       return told;
     },
   };

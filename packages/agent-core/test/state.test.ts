@@ -94,6 +94,8 @@ describe("the state of a run", () => {
       }),
     );
     void played(first);
+    await hold.reached;
+    await first.clock.advance(1_000);
     for await (const { type } of handle.events()) if (type === "step.started") break; // it was told of meanwhile
     await later(await next(), LEASE_MS);
     expect([await handle.result(), tries]).toEqual([2, 2]);

@@ -132,6 +132,7 @@ describe("what a run tells", () => {
     await hold.reached;
     await first.clock.advance(300); // it is told soon, though the step goes on
     await until(async () => (await storyOf(first.sentient, id)).includes("log.info"));
+    dies(first, { at: 1, when: "before" });
     await later(await next(), LEASE_MS);
     await handle.result();
     const logs = (await storyOf(first.sentient, id)).filter((type) => type === "log.info").length;
