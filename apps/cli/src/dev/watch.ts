@@ -2,8 +2,8 @@
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { createServer, type AddressInfo } from "node:net";
-import { randomBytes } from "node:crypto";
+import { createServer } from "node:net";
+import { randomBytes, randomInt } from "node:crypto";
 
 /** Who is connected to the database connects again after a restart: it is served where it was. */
 export interface Served {
@@ -37,11 +37,18 @@ export async function watch(): Promise<void> {
   process.exitCode = code ?? 0;
 }
 
+/** Below those that the kernel gives to clients: one that connects again after a restart could be given this very one. */
 async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
+  for (;;) {
+    const port = randomInt(10_000, 32_000);
+    const server = createServer().listen(port, "127.0.0.1");
+    const isFree = await once(server, "listening").then(
+      () => true,
+      () => false,
+    );
+    if (!isFree) continue;
+    server.close();
+    await once(server, "close");
+    return port;
+  }
 }
