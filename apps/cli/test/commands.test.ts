@@ -202,7 +202,8 @@ test("dev begins anew when an agent is edited", async () => {
   const dev = start(["dev", "--port", "0", "--json"], { cwd: app });
   const [first] = await dev.says(/^\{.*\}$/m);
   const agents = join(app, "agents.ts");
-  await writeFile(agents, (await readFile(agents, "utf8")).replace("Hello, ${to}!", "Good day, ${to}!"));
+  const edited = (await readFile(agents, "utf8")).replace("Hello, ${to}!", "Good day, ${to}!");
+  await dev.sees(agents, edited, /^Restarting /m);
   const [, second] = await dev.says(/^\{.*\}\n[^{]*(\{.*\})$/m);
   expect((JSON.parse(second!) as Ready).served).toBe((JSON.parse(first) as Ready).served);
   const hello = await run(["run", "hello", "--input", '{"to":"Ada"}'], { cwd: app });

@@ -3,6 +3,7 @@
 import { join } from "node:path";
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import { StdioClientTransport } from "@modelcontextprotocol/client/stdio";
+import { until } from "@sentient/testkit";
 import { expect, onTestFinished, test } from "vitest";
 import { jsonOf, MAIN, NODE_FLAGS, project, run, start } from "./support/cli.ts";
 import { inside } from "./support/inside.ts";
@@ -35,8 +36,10 @@ test("an assistant starts it in a project, and has agents run and questions show
   const party = (await call(client, "run_start", { name: "party", input: { guests: ["Ada"] } })) as {
     run: string;
   };
-  expect(await call(client, "run_result", { ...party, timeoutMs: 1_000 })).toMatchObject({ isOver: false });
-  expect(await call(client, "questions_list")).toMatchObject({ questions: [party] });
+  const questions = async () => ((await call(client, "questions_list")) as { questions: object[] }).questions;
+  await until(async () => (await questions()).length > 0);
+  expect(await questions()).toMatchObject([party]);
+  expect(await call(client, "run_result", { ...party, timeoutMs: 100 })).toMatchObject({ isOver: false });
   await expect(client.callTool({ name: "question_answer", arguments: {} })).rejects.toThrow(
     /question_answer/,
   );

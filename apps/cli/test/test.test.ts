@@ -65,7 +65,8 @@ test("with --watch they are run again when a file changes", async () => {
   const watching = start(["test", "--watch"], { cwd: app });
   await watching.says(/Hello|greeted once somebody says so/);
   const agents = join(app, "agents.ts");
-  await writeFile(agents, (await readFile(agents, "utf8")).replace("Hello, ${to}!", "Good day, ${to}!"));
+  const edited = (await readFile(agents, "utf8")).replace("Hello, ${to}!", "Good day, ${to}!");
+  await watching.sees(agents, edited, /^Restarted /m);
   await watching.says(/Good day, Ada!/);
   expect((await watching.stop("SIGINT")).stderr).toBe("");
 });

@@ -2,10 +2,11 @@
 
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm, symlink } from "node:fs/promises";
+import { mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { until } from "@sentient/testkit";
 import { onTestFinished } from "vitest";
 
 export const MAIN = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
@@ -72,6 +73,12 @@ export class Running {
       if (end && !pattern.test(this[of]))
         throw new Error(`it ended with ${end.code} and said\n${end.stdout}\n${end.stderr}`);
     }
+  }
+
+  /** Writes a file, again and again until that is said: it may speak before it watches. */
+  async sees(file: string, text: string, said: RegExp): Promise<void> {
+    const isSeen = async () => said.test(this.stdout) || void (await writeFile(file, text));
+    await until(isSeen, { every: 1_000, deadline: 120_000, what: `${file} to be seen` });
   }
 
   /** As `head` does. */
