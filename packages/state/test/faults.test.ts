@@ -2,6 +2,7 @@
 
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { openDatabase, surql, type Database } from "@sentient/db-pool";
 import { createEventBus, type EventBus } from "@sentient/event-bus";
 import type { Event } from "@sentient/schema";
@@ -24,6 +25,7 @@ import type { WorkOrders } from "./support/work-orders.ts";
 
 const LONG = process.env.SENTIENT_LONG !== undefined;
 const KILLS = Number(process.env.SENTIENT_KILLS ?? 40);
+/** At the least: they go on until the last worker is killed. */
 const RUNS = 500;
 /** Runs that are not over at any time: workers have room for them, so that nothing waits but for a lease to run out. */
 const OPEN = 24;
@@ -122,7 +124,7 @@ async function expectWhole(at: House, ids: readonly string[], mostEffects: numbe
 }
 
 test(
-  `${RUNS} runs of ${STEPS} steps are done once each, though ${KILLS} of their workers are killed at random`,
+  `${RUNS} runs or more of ${STEPS} steps are done once each, though ${KILLS} of their workers are killed at random`,
   { timeout: TEST_MS },
   async () => {
     const random = seeded();
@@ -131,21 +133,26 @@ test(
     const { db, state } = at;
     const workers = await Promise.all(range(4).map(() => at.worker()));
     const ids: string[] = [];
+    let isKilling = true;
     const startAll = async () => {
-      for (const _ of range(RUNS)) {
+      while (isKilling || ids.length < RUNS) {
         if (ids.length >= OPEN) await until(async () => ids.length - (await completed(at)) < OPEN);
         ids.push(await started(state, { maxAttempts: 1_000 })); // it may be struck again and again before its first step is over
       }
     };
     const starting = startAll();
+    const stalls = stallsOf(db);
     const coming: Promise<unknown>[] = [];
     const deaths = new Map<string, Date>();
     let struck = 0;
     for (let kill = 0; kill < KILLS; kill++) {
       const enough = at.ledger.read().effects.length + random.int(30) + 1;
       await until(() => at.ledger.read().effects.length >= enough);
-      const busy = new Set(await db.query(busyWorkers()));
-      const victim = random.pick(workers.filter(({ pid }) => busy.size === 0 || busy.has(`w-${pid}`)));
+      const victim = await until(async () => {
+        const busy = new Set(await db.query(busyWorkers()));
+        const victims = workers.filter(({ pid }) => busy.has(`w-${pid}`));
+        return victims.length > 0 && random.pick(victims);
+      });
       workers.splice(workers.indexOf(victim), 1);
       await victim.kill();
       const worker = `w-${victim.pid}`;
@@ -155,19 +162,22 @@ test(
       coming.push(at.worker().then((child) => workers.push(child)));
       if (workers.length < 3) await coming.shift();
     }
+    isKilling = false;
     await Promise.all([...coming, starting]);
-    await until(async () => (await completed(at)) === RUNS, { what: "all runs to be completed" });
+    await until(async () => (await completed(at)) === ids.length, { what: "all runs to be completed" });
     const events = await expectWhole(at, ids, 1 + KILLS);
-    const waits = takeOvers(events, deaths);
-    const late = waits.filter((ms) => ms > LEASE_MS + 1_000).length;
+    const all = takeOvers(events, deaths);
+    const calm = await stalls.calm(all);
+    const late = calm.filter(({ from, to }) => to - from > LEASE_MS + 1_000);
+    const longest = Math.max(0, ...calm.map(({ from, to }) => to - from));
+    const killsOf = (waits: Span[]) => new Set(waits.map(({ from }) => from)).size;
     console.log(
-      `${waits.length} runs were taken over, after ${Math.max(0, ...waits)} ms at most, ${late} of them later than a second after the lease; ${struck} of ${KILLS} kills struck`,
+      `${all.length} runs were taken over, ${calm.length} while nothing stood still: after ${longest} ms at most, ${late.length} of them later than a second after the lease, of ${killsOf(late)} of ${killsOf(calm)} kills; ${struck} of ${KILLS} kills struck`,
     );
     expect(struck).toBeGreaterThanOrEqual(KILLS * 0.6);
-    expect(waits.length).toBeGreaterThan(0);
-    // on a machine that is otherwise idle; one that is loaded comes round to some of them later than that
-    expect(late).toBeLessThanOrEqual(LONG ? 0 : waits.length / 2);
-    expect(Math.max(...waits)).toBeLessThanOrEqual(LEASE_MS + 15_000);
+    expect(all.length).toBeGreaterThan(0);
+    expect(killsOf(late)).toBeLessThanOrEqual(LONG ? 0 : killsOf(calm) / 2 + 2);
+    expect(longest).toBeLessThanOrEqual(LEASE_MS + 15_000);
   },
 );
 
@@ -179,15 +189,44 @@ const deathOf = (worker: string) => surql<{ now: Date; held: number }>`RETURN {
   held: count(SELECT VALUE id FROM run WHERE status = "running" AND lease.worker = ${worker})
 }`;
 
-/** How long runs had nobody: from the death of a worker until another got its lease, on the database's clock. */
-function takeOvers(events: readonly Event[], deaths: ReadonlyMap<string, Date>): number[] {
-  const waits: number[] = [];
+/** On the database's clock, in milliseconds. */
+interface Span {
+  from: number;
+  to: number;
+}
+
+/** Watches for times in which this process or the database stood still. */
+function stallsOf(db: Database) {
+  const stalls: Span[] = [];
+  let isOver = false;
+  const watch = async () => {
+    const now = async () => (await db.query(surql<Date>`RETURN time::now()`)).getTime();
+    for (let from = await now(); !isOver;) {
+      await sleep(100);
+      const to = await now();
+      if (to - from > 300) stalls.push({ from, to });
+      from = to;
+    }
+  };
+  const watching = watch();
+  /** Those in which nothing did, which ends the watch. */
+  const calm = async (spans: readonly Span[]) => {
+    isOver = true;
+    await watching;
+    return spans.filter(({ from, to }) => !stalls.some((stall) => stall.from < to && from < stall.to));
+  };
+  return { calm };
+}
+
+/** When runs had nobody: from the death of a worker until another got its lease. */
+function takeOvers(events: readonly Event[], deaths: ReadonlyMap<string, Date>): Span[] {
+  const waits: Span[] = [];
   const last = new Map<string, string>();
   for (const { type, run, data, at } of events) {
     if (type === "run.completed") last.delete(run!);
     if (type !== "run.started") continue;
     const death = deaths.get(last.get(run!) ?? "");
-    if (death) waits.push(at.getTime() - death.getTime());
+    if (death) waits.push({ from: death.getTime(), to: at.getTime() });
     last.set(run!, (data as { worker: string }).worker);
   }
   return waits;
@@ -233,30 +272,26 @@ describe("a worker that is frozen beyond its lease", () => {
   });
 });
 
-test(
-  "fifty who tell something of one run at once, in two states, and its worker all succeed",
-  { timeout: 120_000 },
-  async () => {
-    const { state, bus, db } = await freshState();
-    const other = await stateOn(db);
-    const lease = await running(state);
-    const { id } = lease.run;
-    const each = LONG ? 40 : 4;
-    await Promise.all(
-      range(50).map(async (i) => {
-        for (const j of range(each)) {
-          if (i % 5 === 0) await state.commit(lease, { steps: [done(`${i}.${j}`)] });
-          else if (i % 5 === 1) await (i % 2 ? state : other.state).signal(id, "go", { i, j });
-          else await (i % 2 ? bus : other.bus).publish({ type: "owl.seen", run: id, data: `${i}.${j}` });
-        }
-      }),
-    );
-    await state.commit(lease, { end: { complete: null } });
-    const { events } = await bus.history({ run: id, limit: 1_000 });
-    const told = LONG ? await allEvents(bus) : events;
-    expect(told.map(({ n }) => n)).toEqual(range(told.length, 1));
-    expect(told).toHaveLength(50 * each + 3);
-    expect((await state.journal(id)).size).toBe(10 * each);
-    expect(await state.load(id)).toMatchObject({ status: "completed", steps: 10 * each });
-  },
-);
+test("fifty who tell something of one run at once, in two states, and its worker all succeed", async () => {
+  const { state, bus, db } = await freshState();
+  const other = await stateOn(db);
+  const lease = await running(state);
+  const { id } = lease.run;
+  const each = LONG ? 40 : 4;
+  await Promise.all(
+    range(50).map(async (i) => {
+      for (const j of range(each)) {
+        if (i % 5 === 0) await state.commit(lease, { steps: [done(`${i}.${j}`)] });
+        else if (i % 5 === 1) await (i % 2 ? state : other.state).signal(id, "go", { i, j });
+        else await (i % 2 ? bus : other.bus).publish({ type: "owl.seen", run: id, data: `${i}.${j}` });
+      }
+    }),
+  );
+  await state.commit(lease, { end: { complete: null } });
+  const { events } = await bus.history({ run: id, limit: 1_000 });
+  const told = LONG ? await allEvents(bus) : events;
+  expect(told.map(({ n }) => n)).toEqual(range(told.length, 1));
+  expect(told).toHaveLength(50 * each + 3);
+  expect((await state.journal(id)).size).toBe(10 * each);
+  expect(await state.load(id)).toMatchObject({ status: "completed", steps: 10 * each });
+});
