@@ -7,7 +7,7 @@ import { freshState } from "./support/fresh.ts";
 import { claimed, codeOf, done, storyOf } from "./support/runs.ts";
 import { tamperedState } from "./support/tampered.ts";
 
-const hold = { worker: "w-1", lease: 5_000 };
+const hold = { worker: "w-1", lease: 600_000 };
 
 test("it is running when it is answered, is nobody else's, and ends as any other", async () => {
   const { state, bus } = await freshState();

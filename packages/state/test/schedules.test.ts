@@ -313,7 +313,7 @@ describe("over downtime", () => {
       await clock.advance(step);
       const due = [...wakeAt.values()].filter((at) => at <= clock.now()).length;
       for (const each of [state, other, state]) {
-        const some = await each.claim({ worker: "w-2", serves: serving("a"), max: 500 });
+        const some = await each.claim({ worker: "w-2", serves: serving("a"), max: 500, lease: 600_000 });
         woken += some.length;
         for (const { run } of some) expect(wakeAt.get(run.id)!).toBeLessThanOrEqual(clock.now());
         await Promise.all(some.map((lease) => each.commit(lease, { end: { complete: 1 } })));
