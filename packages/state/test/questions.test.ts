@@ -375,7 +375,7 @@ describe("answers, a cancel and the deadline at once", () => {
     return outcomes;
   }
 
-  test("end in exactly one of them", { timeout: 90_000 }, async () => {
+  test("end in exactly one of them", async () => {
     const outcomes = await meet(25, ({ state }) => state);
     expect(new Set(outcomes).size).toBeGreaterThan(1);
   });

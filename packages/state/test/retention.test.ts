@@ -131,7 +131,7 @@ describe("the details of a run", () => {
     expect(await codeOf(() => state.retain({ details: -1 }))).toBe("state.bad_option");
   });
 
-  test("are never there in part: while they go, and wherever it dies", { timeout: 60_000 }, async () => {
+  test("are never there in part: while they go, and wherever it dies", async () => {
     let deaths = 0;
     for (let k = 1; ; k++) {
       const { db, state } = await freshState();

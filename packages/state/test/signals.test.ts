@@ -230,7 +230,7 @@ describe("a wait that is committed while a signal arrives", () => {
     );
   });
 
-  test("is never lost, from two processes, however they meet", { timeout: 60_000 }, async () => {
+  test("is never lost, from two processes, however they meet", async () => {
     const { state, db } = await freshState();
     const other = await stateOn(db);
     const random = seeded();

@@ -56,7 +56,7 @@ beforeEach(async () => {
   lines = await linesOf(state, "one");
   await bus.close();
   await db.close();
-}, 30_000);
+});
 
 const without = (i: number) => lines.filter((_, at) => at !== i);
 const changed = (i: number, change: (line: string) => string) =>

@@ -46,7 +46,7 @@ describe("a run", () => {
     expect(new Set(types)).toEqual(new Set(runs));
   });
 
-  test("is the same whatever it has lived through, and so are its forks", { timeout: 60_000 }, async () => {
+  test("is the same whatever it has lived through, and so are its forks", async () => {
     const [here, there] = [await freshState(), await freshState()];
     let lives = 0;
     const value = fc.oneof(
@@ -199,7 +199,7 @@ describe("an import", () => {
     expect((await there.bus.history({ order: "desc", limit: 1 })).events[0]!.position).toBe(position);
   });
 
-  test("that dies anywhere is finished by the next", { timeout: 60_000 }, async () => {
+  test("that dies anywhere is finished by the next", async () => {
     const here = await freshState();
     await live(here.state, [{ do: "step", result: 1 }, { do: "large" }, { do: "child" }], "one");
     const lines = await linesOf(here.state, "one");

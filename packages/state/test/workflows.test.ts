@@ -153,7 +153,7 @@ describe("a workflow that is changed from outside", () => {
     await sabotage("the run is saved whatever its revision", () => expectNothingOverwritten("CONTENT"));
   });
 
-  test("loses none of the changes of 50 writers in two processes", { timeout: 120_000 }, async () => {
+  test("loses none of the changes of 50 writers in two processes", async () => {
     const { state, db } = await freshState();
     const other = await stateOn(db);
     await order(state);
@@ -400,35 +400,31 @@ describe("where the first sketch lost data, or let it be lost", () => {
       expect(() => apply(apply(lease.run, end), event)).toThrow(/what is over stays so/);
   });
 
-  test(
-    "62: entries added at once are all in the history, in one order, also of a run that is over",
-    { timeout: 60_000 },
-    async () => {
-      const { state, db } = await freshState();
-      const other = await stateOn(db);
-      await order(state);
-      const add = (from: State, i: number) =>
-        from.workflows.addHistory(id, { type: "review.noted", data: { i }, source: "ada" });
-      const placed = await Promise.all(range(100).map((i) => add(i % 2 ? state : other.state, i)));
-      expect(placed.map(({ n }) => n).toSorted((a, b) => a - b)).toEqual(range(100, 2));
-      await state.cancel(id);
-      const last = await add(state, 100);
-      expect(last.n).toBe(103);
-      const { events } = await state.workflows.history(id, { limit: 200 });
-      const entries = events.filter(({ type }) => type === "review.noted");
-      expect(entries.map(({ data }) => (data as { i: number }).i).toSorted((a, b) => a - b)).toEqual(
-        range(101),
-      );
-      for (const [i, { n, position }] of placed.entries())
-        expect(entries.find((entry) => entry.n === n)).toMatchObject({
-          position,
-          data: { i },
-          source: "ada",
-          workflow: "order",
-        });
-      expect((await state.load(id)).status).toBe("cancelled");
-    },
-  );
+  test("62: entries added at once are all in the history, in one order, also of a run that is over", async () => {
+    const { state, db } = await freshState();
+    const other = await stateOn(db);
+    await order(state);
+    const add = (from: State, i: number) =>
+      from.workflows.addHistory(id, { type: "review.noted", data: { i }, source: "ada" });
+    const placed = await Promise.all(range(100).map((i) => add(i % 2 ? state : other.state, i)));
+    expect(placed.map(({ n }) => n).toSorted((a, b) => a - b)).toEqual(range(100, 2));
+    await state.cancel(id);
+    const last = await add(state, 100);
+    expect(last.n).toBe(103);
+    const { events } = await state.workflows.history(id, { limit: 200 });
+    const entries = events.filter(({ type }) => type === "review.noted");
+    expect(entries.map(({ data }) => (data as { i: number }).i).toSorted((a, b) => a - b)).toEqual(
+      range(101),
+    );
+    for (const [i, { n, position }] of placed.entries())
+      expect(entries.find((entry) => entry.n === n)).toMatchObject({
+        position,
+        data: { i },
+        source: "ada",
+        workflow: "order",
+      });
+    expect((await state.load(id)).status).toBe("cancelled");
+  });
 
   test("62: an entry is added once under its id, and none poses as the runtime's own", async () => {
     const { state, bus } = await freshState();
