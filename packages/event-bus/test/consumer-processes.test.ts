@@ -16,14 +16,14 @@ import {
 } from "@sentient/testkit";
 import { afterAll, expect, onTestFinished, test } from "vitest";
 import type { EventBus } from "../src/index.ts";
-import { counted, noting, range, rowOf, tell } from "./support/consuming.ts";
+import { counted, expireLeases, expireWorker, noting, range, rowOf, tell } from "./support/consuming.ts";
 import type { ConsumeOrders } from "./support/consuming-orders.ts";
 import { busOn, freshFolder } from "./support/fresh.ts";
 
 const KILLS = Number(process.env.SENTIENT_KILLS ?? 6);
 const LEASE = { lease: 1_000 };
-/** Where it matters who works: a process that is slow keeps it. */
-const LONGER = { lease: 4_000 };
+/** Where it matters who works: a process that is slow keeps it, and what ends it is the test. */
+const LONG_LEASE = { lease: 3_600_000 };
 const TEST_MS = 180_000;
 
 let engine: Promise<ServedEngine> | undefined;
@@ -49,8 +49,8 @@ interface House {
   ledger: EffectLedger<Note>;
   /** Another process that works on the consumer. */
   worker: (more?: Partial<ConsumeOrders>) => Promise<Child>;
-  /** Lets go whoever holds. */
-  openGate: () => void;
+  /** Lets go whoever holds at this position. */
+  openGate: (position: number) => void;
 }
 
 /** A database of its own, and processes to come. */
@@ -70,7 +70,7 @@ async function house(orders: Partial<ConsumeOrders> = {}): Promise<House> {
     await child.message(({ ready }) => ready === true, 60_000);
     return child;
   };
-  const openGate = () => writeFileSync(gate, "");
+  const openGate = (position: number) => writeFileSync(`${gate}-${position}`, "");
   return { db, bus: busOn(db), ledger: new EffectLedger(ledger), worker, openGate };
 }
 
@@ -103,7 +103,7 @@ test(
   "one process works at a time, and when it is killed the other goes on after the lease",
   { timeout: TEST_MS },
   async () => {
-    const at = await house({ options: LONGER, holdBefore: 20 });
+    const at = await house({ options: LONG_LEASE, holdBefore: [20] });
     await tell(at.bus, 60, (i) => ({ run: `r${i % 5}` }));
     const children = [await at.worker(), await at.worker()];
     const owner = await ownerAmong(at, children);
@@ -111,7 +111,8 @@ test(
     const { lease } = await rowOf(at.db, "one");
     expect(new Set(pidsOf(at))).toEqual(new Set([owner.pid]));
     await owner.kill();
-    at.openGate();
+    await expireLeases(at.db);
+    at.openGate(20);
     await until(isAt(at, 60));
     const after = await rowOf(at.db, "one");
     expect(after.lease!.worker).not.toBe(lease!.worker);
@@ -127,7 +128,7 @@ test(
   "a process that ends in good order hands over at once, whatever the lease",
   { timeout: TEST_MS },
   async () => {
-    const at = await house({ options: { lease: 3_600_000 } });
+    const at = await house({ options: LONG_LEASE });
     await tell(at.bus, 20);
     const children = [await at.worker(), await at.worker()];
     await until(isAt(at, 20));
@@ -140,36 +141,37 @@ test(
   },
 );
 
-/** One is frozen while it handles an event, until another has taken over and come to the end. @returns how often it was counted */
-async function freezeOwner(effect: ConsumeOrders["effect"]): Promise<{ at: House; count: number }> {
-  const at = await house({ options: LONGER, effect, holdBefore: 20 });
+/** One is frozen while it handles an event, until another has taken over and come to the end. */
+async function freezeOwner(effect: ConsumeOrders["effect"]) {
+  const at = await house({ options: LONG_LEASE, effect, holdBefore: [20] });
   await tell(at.bus, 40, (i) => ({ run: `r${i % 5}` }));
   const children = [await at.worker(), await at.worker()];
   const zombie = await ownerAmong(at, children);
   const other = children.find((child) => child !== zombie)!;
   await zombie.message(({ holding }) => holding === 20, 60_000);
   zombie.stop();
-  at.openGate();
+  await expireLeases(at.db);
+  at.openGate(20);
   await until(isAt(at, 40));
   const before = notesOf(at).length;
   zombie.continue();
   await zombie.message(({ released }) => released === 20, 60_000);
   await tell(at.bus, 20, (i) => ({ run: `r${i % 5}` }));
   await until(isAt(at, 60));
-  const since = notesOf(at).slice(before);
-  expect(since.map(({ pid }) => pid)).toEqual(range(20).map(() => other.pid));
+  const calledSince = pidsOf(at).slice(before);
   await other.kill("SIGTERM");
   await tell(at.bus, 1, () => ({ run: "r1" }));
   await until(isAt(at, 61)); // it is alive, and its turn has come
   expect(pidsOf(at).at(-1)).toBe(zombie.pid);
-  return { at, count: await counted(at.db) };
+  return { at, other, calledSince, count: await counted(at.db) };
 }
 
 test(
   "one that was frozen beyond its lease calls nobody and commits nothing any more",
   { timeout: TEST_MS },
   async () => {
-    const { at, count } = await freezeOwner("commit");
+    const { at, other, calledSince, count } = await freezeOwner("commit");
+    expect(calledSince).toEqual(range(20).map(() => other.pid));
     expect(count).toBe(61);
     expectAllInOrder(at, 61);
     expect(notesOf(at).filter(({ position }) => position === 20)).toHaveLength(2);
@@ -180,12 +182,13 @@ test(
   "control: without the token it would have committed what another had",
   { timeout: TEST_MS },
   async () => {
-    await sabotage("no token", async () => expect((await freezeOwner("unfenced")).count).toBe(61));
+    const { count } = await freezeOwner("unfenced");
+    await sabotage("no token", () => expect(count).toBe(61));
   },
 );
 
 test("partitions are shared, and regrouped when a process dies or joins", { timeout: TEST_MS }, async () => {
-  const at = await house({ options: { ...LEASE, partitions: 4, concurrency: 2 } });
+  const at = await house({ options: { ...LONG_LEASE, partitions: 4, concurrency: 2 } });
   const shares = async () => {
     const { partitions } = await at.bus.consumers.status("one");
     return [...Map.groupBy(partitions, ({ worker }) => worker ?? "nobody").entries()].map(
@@ -198,11 +201,13 @@ test("partitions are shared, and regrouped when a process dies or joins", { time
     });
   const first = await at.worker();
   await areShared("worker: 4");
+  const { lease } = await rowOf(at.db, "one");
   await at.worker();
   await areShared("worker: 2", "worker: 2");
   await tell(at.bus, 100, (i) => ({ run: `r${i % 20}` }));
-  await until(async () => (await counted(at.db)) >= 30);
+  await until(async () => (await counted(at.db)) >= 30 && pidsOf(at).includes(first.pid));
   await first.kill();
+  await expireWorker(at.db, "one", lease!.worker);
   await tell(at.bus, 100, (i) => ({ run: `r${i % 20}` }));
   await until(async () => (await counted(at.db)) === 200);
   await areShared("worker: 4");
@@ -218,7 +223,7 @@ test(
   "an event that ends its process becomes a dead letter, and the rest proceeds",
   { timeout: TEST_MS },
   async () => {
-    const at = await house({ deadly: 5, options: { ...LONGER, retry: { attempts: 3 }, concurrency: 3 } });
+    const at = await house({ deadly: 5, options: { ...LONG_LEASE, retry: { attempts: 3 }, concurrency: 3 } });
     await tell(at.bus, 60, (i) => ({ run: `r${i}` }));
     let ends = 0;
     let worker = await at.worker().catch(() => undefined);
@@ -232,6 +237,7 @@ test(
         ),
       ]);
       if (code === "done") break;
+      await expireLeases(at.db);
       worker = await at.worker().catch(() => undefined); // it may have ended before it said that it began
     }
     expect(ends).toBe(3);
@@ -242,21 +248,22 @@ test(
     ]);
     await worker!.kill("SIGTERM");
     await at.bus.consumers.redrive("one");
-    const { seen } = await noting(at.bus, "one", LEASE);
+    const { seen } = await noting(at.bus, "one", LONG_LEASE);
     await until(async () => (await at.bus.consumers.status("one")).queued === 0);
     expect(seen).toEqual([5]);
   },
 );
 
-/** Kills whoever works at a random moment, again and again. @returns events, how often they were counted, and how many kills struck work */
-async function killAgainAndAgain(effect: ConsumeOrders["effect"], kills: number, hold = false) {
+/** Kills whoever works at a random event, again and again. @returns events, how often they were counted, and how many kills struck work */
+async function killAgainAndAgain(
+  effect: ConsumeOrders["effect"],
+  kills: number,
+  hold: "holdBefore" | "holdAfter",
+) {
   const random = seeded();
   console.log(`SEED=${random.seed}`);
-  const at = await house({
-    effect,
-    options: { ...LEASE, concurrency: 3 },
-    ...(hold ? { holdAfter: 10 } : {}),
-  });
+  const ends = range(kills).map((i) => i * 120 + 1 + random.int(40));
+  const at = await house({ effect, options: { ...LEASE, concurrency: 3 }, [hold]: ends });
   let events = 0;
   const tellMore = async () => {
     await tell(at.bus, 120, (i) => ({ run: `r${i % 7}` }));
@@ -266,16 +273,14 @@ async function killAgainAndAgain(effect: ConsumeOrders["effect"], kills: number,
   let children = [await at.worker()];
   let coming = at.worker();
   let struck = 0;
-  for (let kill = 0; kill < kills; kill++) {
+  for (const end of ends) {
     children.push(await coming); // before there is work, which would be done by then
-    const before = notesOf(at).length;
     await tellMore();
-    await until(() => notesOf(at).length > before + random.int(40));
-    const owner = await ownerAmong(at, children);
-    if (hold && kill === 0) await owner.message(({ holding }) => holding === 10, 60_000);
+    const isAtEnd = ({ messages }: Child) => messages.some(({ holding }) => holding === end);
+    const owner = await until(() => children.find(isAtEnd), { what: `somebody at ${end}` });
     await owner.kill();
     if ((await rowOf(at.db, "one")).position < events) struck++;
-    at.openGate();
+    at.openGate(end);
     children = children.filter((child) => child !== owner);
     coming = at.worker(); // while the other takes over
   }
@@ -288,7 +293,7 @@ test(
   `what is committed happens once for each event, though processes are killed at random (${KILLS})`,
   { timeout: TEST_MS + KILLS * 10_000 },
   async () => {
-    const { at, events, count, struck } = await killAgainAndAgain("commit", KILLS);
+    const { at, events, count, struck } = await killAgainAndAgain("commit", KILLS, "holdBefore");
     expect(count).toBe(events);
     expectAllInOrder(at, events);
     expect(struck).toBeGreaterThanOrEqual(KILLS * 0.6); // most kills struck work that was under way
@@ -297,7 +302,7 @@ test(
 
 test("control: without a commit the count is wrong after a kill", { timeout: TEST_MS }, async () => {
   await sabotage("no commit", async () => {
-    const { events, count } = await killAgainAndAgain("apart", 1, true);
+    const { events, count } = await killAgainAndAgain("apart", 1, "holdAfter");
     expect(count).toBe(events);
   });
 });

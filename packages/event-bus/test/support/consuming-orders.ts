@@ -10,10 +10,10 @@ export interface ConsumeOrders {
   effect: "commit" | "apart" | "unfenced";
   /** Where each call is noted. */
   ledger: string;
-  /** A file; until it is there the handler waits at these positions. */
+  /** At these positions the handler waits until there is a file of this name and the position, `gate-20`. */
   gate: string;
-  holdBefore?: number;
-  holdAfter?: number;
+  holdBefore?: number[];
+  holdAfter?: number[];
   /** The process ends when it handles this. */
   deadly?: number;
 }

@@ -1,6 +1,6 @@
 // Consumers under test: what they are told to handle, what they leave behind, and processes that end without a word.
 
-import { DbError, surql, type Database } from "@sentient/db-pool";
+import { DbError, RecordId, surql, type Database } from "@sentient/db-pool";
 import { until } from "@sentient/testkit";
 import { onTestFinished } from "vitest";
 import { partitionId, type PartitionRow } from "../../src/consumer-queries.ts";
@@ -61,6 +61,13 @@ export const untilAt = (db: Database, name: string, position: number): Promise<u
 /** All leases run out now. */
 export async function expireLeases(db: Database): Promise<void> {
   await db.query(surql`UPDATE consumer SET lease.until = time::now() - 1s WHERE lease != NONE`);
+}
+
+/** One of those who share a consumer is taken for gone: its leases run out now. */
+export async function expireWorker(db: Database, name: string, worker: string): Promise<void> {
+  await db.query(surql`UPDATE consumer SET lease.until = time::now() - 1s WHERE lease.worker = ${worker}`);
+  const member = new RecordId("consumer_member", [name, worker]);
+  await db.query(surql`UPDATE ${member} SET until = time::now() - 1s`);
 }
 
 /** What the bus tells of. */
