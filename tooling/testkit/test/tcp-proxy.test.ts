@@ -3,6 +3,7 @@ import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { text } from "node:stream/consumers";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { median, type TcpProxy, tcpProxy, until } from "../src/index.ts";
+import { reading } from "../src/until.ts";
 
 let server: ReturnType<typeof createServer>;
 let serverSockets: Socket[];
@@ -265,4 +266,7 @@ function openAfter(fault: () => void): Promise<Client> {
 }
 
 /** Long enough for bytes on loopback to arrive, if any were sent. */
-const quiet = () => new Promise((resolve) => setTimeout(resolve, 50));
+async function quiet(): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  await reading();
+}
