@@ -130,10 +130,13 @@ describe("the time a run may take", () => {
           signal.addEventListener("abort", () => (reason = (signal.reason as { code: string }).code));
           await hold.pass();
         }),
-      { timeout: 1_500 },
+      { timeout: 10_000 },
     );
-    const sentient = await fresh({ workflows: [flow] });
+    const { sentient, worker, clock } = await freshProcess({ workflows: [flow] });
     const handle = await sentient.start(flow);
+    await worker.start();
+    await hold.reached;
+    await clock.advance(10_000);
     expect(await codeOf(() => handle.result())).toBe("agent.run_cancelled");
     expect(reason).toBe("agent.cancelled");
   });

@@ -4,7 +4,17 @@ import { sabotage, until as untilSoon } from "@sentient/testkit";
 import { describe, expect, test } from "vitest";
 import { defineAgent, type Sentient, type Worker, type WorkerOptions } from "../src/index.ts";
 import { expectOneStory, range } from "./support/checks.ts";
-import { eventsOf, freshDatabase, freshProcess, gate, later, sentientOn, storyOf } from "./support/fresh.ts";
+import {
+  eventsOf,
+  freshDatabase,
+  freshProcess,
+  gate,
+  later,
+  LEASE_MS,
+  processOn,
+  sentientOn,
+  storyOf,
+} from "./support/fresh.ts";
 
 const until: typeof untilSoon = (condition, options) =>
   untilSoon(condition, { deadline: 60_000, ...options });
@@ -87,37 +97,43 @@ describe("slots", () => {
 describe("a lease", () => {
   test("is renewed for as long as a step takes", async () => {
     const { hold, counts, open } = holding();
-    const db = await freshDatabase();
-    const one = await sentientOn(db, { agents: [hold], worker: false });
-    const worker = await working(one, { lease: 3_000 });
-    const handle = await one.start(hold);
+    const { db, clock, sentient, worker } = await freshProcess({ agents: [hold] });
+    const other = await processOn(db, clock, { agents: [hold] });
+    const renew = sentient.state.renew.bind(sentient.state);
+    let renewals = 0;
+    sentient.state.renew = async (leases) => {
+      const renewed = await renew(leases, { lease: LEASE_MS }); // however long it takes in real time
+      renewals++;
+      return renewed;
+    };
+    const handle = await sentient.start(hold);
+    await worker.start();
     await until(() => counts.now === 1);
-    const { lease } = (await one.get(handle.id)) as { lease: { until: Date } };
-    const two = await sentientOn(db, { agents: [hold], worker: false });
-    await working(two, { lease: 3_000 });
-    await until(async () => {
-      const run = await one.get(handle.id);
-      return run.status === "running" && run.lease.until.getTime() > lease.until.getTime() + 3_000;
-    });
+    for (const n of range(6, 1)) {
+      await clock.advance(LEASE_MS / 3);
+      await until(() => renewals >= n);
+      expect(await other.worker.tick()).toBe(0);
+    }
     expect(counts.begun).toBe(1);
     open();
     await handle.result();
-    expect((await storyOf(one, handle.id)).filter((type) => type === "run.started")).toHaveLength(1);
-    expect(worker.running).toBe(0);
+    expect((await storyOf(sentient, handle.id)).filter((type) => type === "run.started")).toHaveLength(1);
+    await until(() => worker.running === 0);
   });
 
   test("that was lost and claimed again by the same worker is another one", async () => {
     const first = gate();
+    let calls = 0;
     const seen: number[] = [];
     const slow = defineAgent({
       name: "slow",
       run: async (ctx) => {
-        const attempt = ctx.run.attempt;
+        const nth = ++calls;
         await ctx.step("slow", async () => {
-          seen.push(attempt);
-          if (attempt === 1) await first.pass();
+          seen.push(nth);
+          if (nth === 1) await first.pass();
         });
-        return attempt;
+        return nth;
       },
     });
     const process = await freshProcess({ agents: [slow] });
@@ -125,9 +141,10 @@ describe("a lease", () => {
     const before = process.worker.tick(); // it stands still in its step
     await first.reached;
     await process.clock.advance(15_000);
-    await process.worker.tick().catch(() => {});
+    const after = process.worker.tick();
+    await until(() => seen.length === 2);
     first.open();
-    await before;
+    await Promise.all([before, after]);
     expect(await handle.result()).toBe(2);
     expect(seen).toEqual([1, 2]);
     expect(process.worker.running).toBe(0);
@@ -242,7 +259,7 @@ describe("what cannot be advanced", () => {
 });
 
 test("a run that is held is cancelled at its deadline", async () => {
-  const aborted = gate();
+  const begun = gate();
   const slow = defineAgent({
     name: "slow",
     run: async (ctx) =>
@@ -251,14 +268,15 @@ test("a run that is held is cancelled at its deadline", async () => {
         ({ signal }) =>
           new Promise((_, reject) => {
             signal.addEventListener("abort", () => reject(signal.reason as Error), { once: true });
-            aborted.open();
+            begun.open();
           }),
       ),
   });
-  const sentient = await sentientOn(await freshDatabase(), { agents: [slow], worker: false });
-  await working(sentient);
-  const handle = await sentient.start(slow, undefined, { deadline: 1_500 });
-  await aborted.pass();
+  const { sentient, worker, clock } = await freshProcess({ agents: [slow] });
+  const handle = await sentient.start(slow, undefined, { deadline: 10_000 });
+  await worker.start();
+  await begun.pass();
+  await clock.advance(10_000);
   await until(async () => (await handle.status()) === "cancelled");
   expect(await sentient.get(handle.id)).toMatchObject({ reason: "its deadline has passed" });
 });
@@ -273,7 +291,13 @@ test("a process that starts and closes again and again leaves nothing behind", a
     await sentient.close();
   };
   await once();
-  const before = resources();
+  const looks: number[] = [];
+  // Within `until`, which has a timer of its own, as the last look is.
+  const before = await until(() => {
+    looks.push(resources());
+    const last = looks.slice(-20);
+    return last.length === 20 && new Set(last).size === 1 && last[0];
+  });
   for (const _ of range(5)) await once();
   await until(() => resources() <= before, { what: "what it has begun to end" });
 });
