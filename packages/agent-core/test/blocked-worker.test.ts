@@ -3,17 +3,18 @@
 import { sabotage } from "@sentient/testkit";
 import { expect, test } from "vitest";
 import { allEvents, expectOneStory, typesOf } from "./support/checks.ts";
-import { house, until, untilCompleted, type House } from "./support/house.ts";
+import { expireLeases, house, until, untilCompleted, type House } from "./support/house.ts";
 
-const LEASE_MS = 1_000;
+const LEASE_MS = 30_000;
 const TEST_MS = 180_000;
 
 /** One stands still in a step until another has taken over and come to the end. */
 async function block(where: "in a step" | "between steps", isUnfenced = false) {
   const at = await house({ worker: { lease: LEASE_MS } });
   const handle = await at.sentient.start(at.jobs.block, { where });
-  const zombie = await at.worker({ isUnfenced });
+  const zombie = await at.worker({ isUnfenced, blocks: true });
   await zombie.message(({ blocking }) => blocking === handle.id, 60_000);
+  await expireLeases(at);
   const other = await at.worker();
   await untilCompleted(at, [handle]);
   const before = await allEvents(at.sentient.events);

@@ -5,7 +5,7 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { createSentient, defineAgent, type RunHandle, type Sentient } from "../src/index.ts";
 import { eventsOf, freshDatabase, gate, sentientOn } from "./support/fresh.ts";
 import { expectOneStory } from "./support/checks.ts";
-import { until as untilSoon } from "./support/house.ts";
+import { expireLeases, until as untilSoon } from "./support/house.ts";
 import { Mortal } from "./support/mortal.ts";
 
 const until: typeof untilSoon = (condition, options) =>
@@ -28,7 +28,6 @@ const cells = lines.flatMap(([verb, ...outcomes]) =>
 type Verb = "pause" | "resume" | "cancel";
 type Status = "queued" | "running" | "paused" | "waiting" | "backing-off" | "finished";
 
-const LEASE_MS = 1_000;
 const FAR = new Date(Date.UTC(2100, 0, 1));
 
 /** A step that goes on until the gate is open, or it is to be given up; and one after it. */
@@ -95,8 +94,26 @@ interface House {
   here: Sentient;
   there: Sentient;
   agents: Agents;
+  /** Resolves once the worker has heard what was asked by now. */
+  heard: () => Promise<unknown>;
   /** The worker vanishes, and another comes. */
   die: () => Promise<void>;
+}
+
+/** @returns resolves once somebody has looked what is asked, from then on */
+function looksOn({ state }: Sentient): () => Promise<unknown> {
+  const asked = state.asked.bind(state);
+  let [begun, last] = [0, 0];
+  state.asked = async (...args) => {
+    const n = ++begun;
+    const found = await asked(...args);
+    last = Math.max(last, n);
+    return found;
+  };
+  return () => {
+    const before = begun;
+    return until(() => last > before, { what: "the worker to listen" });
+  };
 }
 
 async function house({ isDeaf = false } = {}): Promise<House> {
@@ -115,13 +132,15 @@ async function house({ isDeaf = false } = {}): Promise<House> {
     };
   }
   const there = await sentientOn(db, options);
-  const worker = here.worker({ lease: LEASE_MS });
-  await worker.start();
+  const heard = looksOn(here);
+  await here.worker({ lease: 600_000 }).start();
   const die = async () => {
     mortal.die();
-    await there.worker({ lease: LEASE_MS }).start();
+    await mortal.buried();
+    await expireLeases({ db });
+    await there.worker().start();
   };
-  return { here, there, agents: known, die };
+  return { here, there, agents: known, heard, die };
 }
 
 /** Asks of runs in every status all that can be asked, at once. @returns each, and what it was then */
@@ -184,6 +203,7 @@ describe("what is asked of a run", () => {
       const began = performance.now();
       await until(async () => (await at.there.get(running.handle.id)).status === "cancelled", { every: 10 });
       console.log(`one that was running was cancelled after ${Math.round(performance.now() - began)} ms`);
+      if (!isKilled) await at.heard(); // pauses as well: another look may have brought the cancel
       at.agents.open();
       await expectAsInTable(at, runs);
       for (const { handle, verb, at: was } of runs)

@@ -3,7 +3,7 @@
 import { sabotage } from "@sentient/testkit";
 import { expect, test } from "vitest";
 import { range, typesOf } from "./support/checks.ts";
-import { house, until, untilCompleted, type House } from "./support/house.ts";
+import { expireLeases, house, until, untilCompleted, type House } from "./support/house.ts";
 
 const LONG = process.env.SENTIENT_LONG !== undefined;
 const GOOD = LONG ? 500 : 40;
@@ -21,11 +21,12 @@ async function superviseUntil(at: House, condition: () => Promise<boolean>): Pro
       return deaths;
     }
     deaths++;
+    await expireLeases(at);
   }
 }
 
 async function poisoned(maxAttempts?: number) {
-  const at = await house({ worker: { lease: 1_000, slots: 32 } });
+  const at = await house({ worker: { lease: 60_000, slots: 32 } });
   const { sentient, jobs } = at;
   const good = await Promise.all(range(GOOD).map(() => sentient.start(jobs.count, { steps: 3, pause: 100 })));
   const options = { priority: 10, ...(maxAttempts === undefined ? {} : { maxAttempts }) };

@@ -27,7 +27,7 @@ const folders: string[] = [];
 let engine: Promise<ServedEngine> | undefined;
 afterAll(async () => {
   await (await engine)?.close();
-  await Promise.all(folders.map((folder) => rm(folder, { recursive: true, force: true })));
+  await Promise.all(folders.map((folder) => rm(folder, { recursive: true, force: true, maxRetries: 10 })));
 });
 
 /** An empty folder, gone after the tests of this file. */
@@ -82,6 +82,14 @@ export async function house(orders: Partial<WorkOrders> = {}): Promise<House> {
   };
   const openGate = () => writeFileSync(gate, "");
   return { connection, db, sentient, jobs, ledger: new EffectLedger<Note>(ledger), worker, openGate };
+}
+
+/** As if nobody had renewed them for as long as they last. */
+export async function expireLeases({ db }: { db: Database }): Promise<void> {
+  await db.query(surql`{
+    LET $past = time::now() - 1s;
+    UPDATE run SET lease.until = $past, seek.dueAt = $past WHERE status = "running" RETURN NONE
+  }`);
 }
 
 /** How many are. */

@@ -11,7 +11,7 @@ export type Jobs = ReturnType<typeof jobsOf>;
 
 /** @param tell hears what a test waits for */
 export function jobsOf(
-  { ledger, gate }: Pick<WorkOrders, "ledger" | "gate">,
+  { ledger, gate, blocks }: Pick<WorkOrders, "ledger" | "gate" | "blocks">,
   tell: (message: object) => void = () => {},
 ) {
   const notes = new EffectLedger<Note>(ledger);
@@ -42,14 +42,13 @@ export function jobsOf(
 
   const nobody = new Int32Array(new SharedArrayBuffer(4));
 
-  /** If nobody was there before it lets nothing else of its process happen until the gate is open: in a step, or beside them. */
+  /** Where it is told to block, it lets nothing else of its process happen until the gate is open: in a step, or beside them. */
   const block = defineAgent({
     name: "block",
     input: z.object({ where: z.enum(["in a step", "between steps"]) }),
     run: async (ctx, { where }) => {
-      const isFirst = !notes.read().effects.some(({ run }) => run === ctx.run.id);
       const stand = () => {
-        if (!isFirst) return;
+        if (!blocks) return;
         tell({ blocking: ctx.run.id });
         while (!isOpen()) Atomics.wait(nobody, 0, 0, 20);
       };
@@ -57,7 +56,7 @@ export function jobsOf(
       if (where === "between steps") {
         stand();
         ctx.progress(1); // is told soon, on its own
-        if (isFirst) await sleep(1_000);
+        if (blocks) await new Promise<never>(() => {}); // it does nothing more until it hears that its run is lost
       }
       await ctx.step("block", (step) => {
         note(step);

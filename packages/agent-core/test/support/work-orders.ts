@@ -9,6 +9,8 @@ export interface WorkOrders {
   ledger: string;
   /** Who does something that is held back goes on once this file is there. */
   gate: string;
+  /** Whether it lets nothing else of its process happen where it comes to that. */
+  blocks?: boolean;
   /** Without what keeps one that has lost its lease from committing. */
   isUnfenced?: boolean;
 }
