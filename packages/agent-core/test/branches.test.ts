@@ -1,6 +1,7 @@
 // Parts of a run beside each other: in whatever order they come to an end, and in whichever process.
 
 import { setImmediate as turn } from "node:timers/promises";
+import { until } from "@sentient/testkit";
 import { describe, expect, test } from "vitest";
 import { defineAgent, defineWorkflow, type Context } from "../src/index.ts";
 import {
@@ -192,6 +193,7 @@ describe("a race", () => {
     const handle = await sentient.start(flow);
     const playing = played(process);
     await slow.reached;
+    await until(async () => (await sentient.list({ parent: handle.id })).runs.length === 3);
     await sentient.signal(handle.id, "go");
     await playing;
     await played(process);
