@@ -9,7 +9,7 @@ import { openOrReach } from "../../src/config/index.ts";
 
 async function freshFolder(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), "sentient-owner-"));
-  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  onTestFinished(() => rm(folder, { recursive: true, force: true, maxRetries: 10 }));
   return join(folder, "data");
 }
 
@@ -20,7 +20,7 @@ test("a folder is reached through the process that owns and serves it, and by no
   const folder = await freshFolder();
   const url = `rocksdb://${folder}`;
   await using owner = spawnChild(OWNER, { env: { OWNER_URL: url } });
-  await owner.message(({ serves }) => serves === true);
+  await owner.message(({ serves }) => serves === true, 60_000);
   const note = join(folder, "sentient.served.json");
   expect(statSync(note).mode & 0o077).toBe(0);
   await using db = await openOrReach({ url });
@@ -35,12 +35,12 @@ test("a note that outlived its owner leads nowhere: the answer is who holds the 
   const folder = await freshFolder();
   const url = `rocksdb://${folder}`;
   await using owner = spawnChild(OWNER, { env: { OWNER_URL: url, OWNER_SILENT: "1" } });
-  await owner.message(({ serves }) => serves === false);
+  await owner.message(({ serves }) => serves === false, 60_000);
   await writeFile(
     join(folder, "sentient.served.json"),
     JSON.stringify({ url: "ws://127.0.0.1:9/rpc", token: "x".repeat(32), pid: 1 }),
   );
-  const error = await openOrReach({ url, connectTimeout: 2_000 }).catch((thrown: unknown) => thrown);
+  const error = await openOrReach({ url, connectTimeout: 10_000 }).catch((thrown: unknown) => thrown);
   expect(codeOf(error)).toBe("db.locked");
   expect((error as Error).message).toContain(`process ${owner.pid} `);
 });

@@ -21,7 +21,7 @@ let engine: Promise<string> | undefined;
 
 afterAll(async () => {
   await (await line)?.close();
-  await Promise.all(folders.map((folder) => rm(folder, { recursive: true, force: true })));
+  await Promise.all(folders.map((folder) => rm(folder, { recursive: true, force: true, maxRetries: 10 })));
 });
 
 async function freshFolder(): Promise<string> {

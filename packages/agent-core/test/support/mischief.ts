@@ -81,7 +81,7 @@ export async function farEngine() {
     close: async () => {
       await proxy.close();
       await engine.close();
-      await rm(folder, { recursive: true, force: true });
+      await rm(folder, { recursive: true, force: true, maxRetries: 10 });
     },
   };
 }
