@@ -53,6 +53,26 @@ export interface Look {
 const candidate = surql`
   id, priority, capabilities, limits, attempts, maxAttempts, createdAt, availableAt, startedAt, seek, lease`;
 
+const readyOf = (limit: number) => (lane: unknown, start: unknown) =>
+  surql`
+  SELECT ${candidate} FROM run WHERE seek.ready = ${lane} LIMIT ${limit} START ${start}`;
+const dueOf = (limit: number) => (lane: unknown, start: unknown) =>
+  surql`
+  SELECT ${candidate} FROM run WHERE seek.due = ${lane} AND seek.dueAt < $before LIMIT ${limit} START ${start}`;
+
+/** From so many lanes on a closure over them, which copies what it gives, costs less than to have a query for each parsed. */
+const MANY_LANES = 12;
+
+/** A closure does not see what only its START names. */
+const inEach = (
+  lanes: readonly string[],
+  start: number,
+  look: (lane: unknown, start: unknown) => Statement,
+): Statement =>
+  lanes.length < MANY_LANES
+    ? surql`[${lanes.map((lane) => surql`(${look(lane, start)})`).reduce((all, one) => surql`${all}, ${one}`)}]`
+    : surql`${lanes}.map(|$lane| { LET $start = ${start}; ${look(surql`$lane`, surql`$start`)} })`;
+
 /** Those that may be claimed, each lane in the order of priority and time; and what would keep them from it. */
 export const readCandidates = (
   lanes: readonly string[],
@@ -63,17 +83,10 @@ export const readCandidates = (
   LET $now = ${now} ?? time::now();
   LET $before = $now + 1s;
   LET $epoch = d"1970-01-01T00:00:00Z";
-  LET $lanes = ${lanes};
   RETURN {
     now: $now,
-    ready: $lanes.map(|$lane| {
-      LET $start = ${start}; -- a closure does not see what only its START names
-      SELECT ${candidate} FROM run WHERE seek.ready = $lane LIMIT ${limit} START $start
-    }),
-    due: $lanes.map(|$lane| {
-      LET $start = ${start};
-      SELECT ${candidate} FROM run WHERE seek.due = $lane AND seek.dueAt < $before LIMIT ${limit} START $start
-    }),
+    ready: ${inEach(lanes, start, readyOf(limit))},
+    due: ${inEach(lanes, start, dueOf(limit))},
     paused: (SELECT VALUE id FROM agent WHERE pausedAt >= $epoch),
     limits: (SELECT * FROM ${keys.map(limitId)}).map(|$limit| {
       LET $key = record::id($limit.id);

@@ -95,15 +95,20 @@ describe("what keeps others back", () => {
     expect(await take(state, 10)).toEqual([]);
   });
 
-  test("what a worker cannot do is left to others, and keeps it from nothing", async () => {
-    const { state } = await freshState();
-    await startMany(state, 150, { capabilities: ["gpu"] });
-    const [plain] = await startMany(state, 1);
-    const without = { worker: "w-1", serves: serving("a"), capabilities: ["web"], max: 5 };
-    expect(idsOf(await state.claim(without))).toEqual([plain]);
-    expect(await state.claim({ ...without, capabilities: ["web", "gpu"] })).toHaveLength(5);
-    expect(await take(state, 5)).toHaveLength(5);
-  });
+  test.each([1, 30])(
+    "what a worker of %i agents cannot do is left to others, and keeps it from nothing",
+    async (agents) => {
+      const { state } = await freshState();
+      const others = Array.from({ length: agents - 1 }, (_, i) => ({ name: `other-${i}`, versions: ["1"] }));
+      await startMany(state, 150, { capabilities: ["gpu"] });
+      const [plain] = await startMany(state, 1);
+      const serves = serving("a", ...Array.from({ length: agents - 1 }, (_, i) => `other-${i}`));
+      const without = { worker: "w-1", serves, capabilities: ["web"], max: 5 };
+      expect(idsOf(await state.claim(without))).toEqual([plain]);
+      expect(await state.claim({ ...without, capabilities: ["web", "gpu"] })).toHaveLength(5);
+      expect(await take(state, 5)).toHaveLength(5);
+    },
+  );
 
   test("only what it serves is claimed: queue, name and version", async () => {
     const { state } = await freshState();
