@@ -1,5 +1,6 @@
 // A backup of a database that a process works on, and what goes on from it elsewhere.
 
+import { existsSync } from "node:fs";
 import { readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
@@ -69,10 +70,17 @@ test("what is no backup, or would be put where something is, is refused", async 
   );
   const again = await inside(["restore", file, "--url", url, "--json"]);
   expect([again.code, jsonOf(again)]).toMatchObject([1, { error: { code: "state.not_empty" } }]);
+  const sound = await inside(["restore", "--check", file, "--url", `rocksdb://${join(cwd, "never")}`]);
+  expect([sound.code, sound.stdout]).toEqual([
+    0,
+    expect.stringMatching(/backup is whole: \d+ rows, with the log/),
+  ]);
   await writeFile(file, (await readFile(file, "utf8")).slice(0, -100));
   const copy = `rocksdb://${join(cwd, "copy")}`;
   const cut = await inside(["restore", file, "--url", copy, "--json"]);
   expect([cut.code, jsonOf(cut)]).toMatchObject([2, { error: { code: "state.bad_backup" } }]);
+  expect((await inside(["restore", "--check", file])).code).toBe(2);
+  expect(["copy", "never"].some((folder) => existsSync(join(cwd, folder)))).toBe(false);
   expect((await inside(["restore", join(cwd, "gone"), "--url", copy])).code).toBe(3);
   expect((await inside(["backup", file, "--url", `rocksdb://${join(cwd, "gone")}`])).code).toBe(3);
 });

@@ -36,7 +36,7 @@ export async function restoreBackup(
   path: string,
   { by = "somebody" }: BackupOptions = {},
 ): Promise<BackupReport> {
-  const { header, ...report } = await check(path);
+  const { header, ...report } = await soundOf(path);
   await requireEmpty(db);
   try {
     await bring(db, path, header, report);
@@ -47,8 +47,19 @@ export async function restoreBackup(
   return report;
 }
 
+/**
+ * Reads a whole backup without bringing it anywhere: whether it could be, and what is in it.
+ *
+ * @throws `state.bad_backup` for a file that is damaged, cut off or of a newer release; what the file system throws
+ * @example const { at, head } = await checkBackup("backup.jsonl");
+ */
+export async function checkBackup(path: string): Promise<BackupReport> {
+  const { header: _, ...report } = await soundOf(path);
+  return report;
+}
+
 /** R1. @throws `state.bad_backup` */
-async function check(path: string): Promise<Sound> {
+async function soundOf(path: string): Promise<Sound> {
   const seal = new Seal();
   const counted: Record<string, number> = {};
   let header: BackupHeader | undefined;

@@ -41,7 +41,7 @@ export type { HistoryEntry, Workflow, WorkflowOptions, Workflows, WorkflowUpdate
 
 // carrying away, bringing back, removing
 export { backupToFile } from "./backup.ts";
-export { restoreBackup } from "./backup-restore.ts";
+export { checkBackup, restoreBackup } from "./backup-restore.ts";
 export type { BackupReport } from "./backup-format.ts";
 export type { ExportOptions } from "./export.ts";
 export type { Imported } from "./import.ts";

@@ -9,7 +9,7 @@ import { readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { Fence } from "../src/backup-fence.ts";
-import { backupToFile, restoreBackup, type State } from "../src/index.ts";
+import { backupToFile, checkBackup, restoreBackup, type State } from "../src/index.ts";
 import { freshDatabase, freshFolder, freshState, stateOn } from "./support/fresh.ts";
 import { claimed, codeOf, done, held, range, running, serves, started } from "./support/runs.ts";
 
@@ -264,10 +264,11 @@ describe("what is not as it was written", () => {
     for (const [what, text] of Object.entries(files)) {
       const file = await freshPath();
       await writeFile(file, `${text.join("\n")}\n`);
+      expect(await codeOf(() => checkBackup(file)), what).toBe("state.bad_backup");
       expect(await codeOf(() => restoreBackup(target, file)), what).toBe("state.bad_backup");
       await expectEmpty(target);
     }
-    await restoreBackup(target, path);
+    expect(await restoreBackup(target, path)).toEqual(await checkBackup(path));
     expect(await codeOf(() => restoreBackup(target, path))).toBe("state.not_empty");
     expect(await codeOf(() => restoreBackup(db, path))).toBe("state.not_empty");
   });

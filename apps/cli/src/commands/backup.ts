@@ -1,7 +1,7 @@
 import { existsSync, statSync } from "node:fs";
 import { resolve } from "node:path";
-import { backupToFile, restoreBackup, type BackupReport } from "@sentient/state";
-import { Argument } from "commander";
+import { backupToFile, checkBackup, restoreBackup, type BackupReport } from "@sentient/state";
+import { Argument, Option } from "commander";
 import { CliError } from "../cli-error.ts";
 import { defineCommand } from "../command.ts";
 import { configFrom, openConfigured } from "../open.ts";
@@ -31,7 +31,7 @@ export const backupCommand = defineCommand<{ by: string }>({
   },
 });
 
-export const restoreCommand = defineCommand<{ by: string }>({
+export const restoreCommand = defineCommand<{ by: string; check?: boolean }>({
   name: "restore",
   summary: "bring a backup into an empty database",
   description:
@@ -39,11 +39,20 @@ export const restoreCommand = defineCommand<{ by: string }>({
   args: [
     new Argument("<file>", "what backup wrote; only one that you trust, as it defines tables and functions"),
   ],
-  options: [byOption()],
-  examples: [["sentient restore sentient.backup --url rocksdb://.sentient/again", "into another folder"]],
-  run: async ([file], { by, ...flags }) => {
+  options: [byOption(), new Option("--check", "only read it, and say whether it is whole and what is in it")],
+  examples: [
+    ["sentient restore sentient.backup --url rocksdb://.sentient/again", "into another folder"],
+    ["sentient restore --check backups/2026-11-01", "whether a backup is any good"],
+  ],
+  run: async ([file], { by, check, ...flags }) => {
     if (!existsSync(file!))
       throw new CliError({ code: "cli.not_found", message: `there is no file ${file}` });
+    const found = await checkBackup(file!); // before a folder is made for it
+    if (check)
+      return {
+        json: { file: resolve(file!), ...found },
+        lines: [`${file} is whole: ${summaryOf(found)}, as of ${found.at.toISOString()}`],
+      };
     const { config } = await configFrom(flags);
     await using db = await openConfigured(config, { mayMake: true });
     const report = await restoreBackup(db, file!, { by });
