@@ -866,10 +866,11 @@ describe("commit", () => {
   });
 
   test("whose outcome nobody can tell ends the lease, and the next one knows", async () => {
+    const clock = new VirtualClock();
     const { db, bus } = await freshBus();
     await tell(bus, 5);
     const gate = gateOf(db);
-    const worker = busOn(gate.db, { timeout: 3_000 });
+    const worker = busOn(gate.db, { clock });
     let lost = 0;
     let isSilent = false;
     gate.keep(async (go, _, texts) => {
@@ -880,14 +881,20 @@ describe("commit", () => {
       throw answerLost();
     });
     const refused: unknown[] = [];
-    const { seen } = await noting(worker, "one", {}, async (_, { commit }) => {
+    const options = { ...LONG_LEASE, timeout: 3_600_000 };
+    const { seen } = await noting(worker, "one", options, async (_, { commit }) => {
       await commit([COUNT]).catch((error: unknown) => {
         refused.push(error);
         throw error;
       });
     });
-    await until(async () => (await rowOf(db, "one")).token >= 2);
+    await until(() => isSilent);
+    await until(async () => {
+      await clock.advance(500); // nobody can be asked until the commit has to be over
+      return (await rowOf(db, "one")).token >= 2;
+    });
     isSilent = false;
+    await clock.advance(1_000); // it is asked again
     await untilAt(db, "one", 5);
     expect(refused[0]).toMatchObject({ code: "event_bus.lease_lost", outcome: "unknown" });
     expect((refused[0] as Error).message).not.toContain("nothing was committed");
@@ -1578,16 +1585,24 @@ describe("stopping", () => {
 
 describe("leases", () => {
   test("are renewed as long as a handler takes", async () => {
+    const clock = new VirtualClock();
     const { db, bus } = await freshBus();
     await tell(bus, 2);
     const { opened, open } = latch();
-    const { seen } = await noting(bus, "one", { lease: 3_000 }, () => opened);
-    const other = await noting(busOn(db), "one", { lease: 3_000 });
-    const { lease, token } = await until(async () => {
-      const row = await rowOf(db, "one");
-      return row.lease && seen.length === 1 && row;
-    });
-    await until(async () => (await rowOf(db, "one")).lease!.until.getTime() > lease!.until.getTime() + 3_100);
+    const options = { lease: 600_000, timeout: 3_600_000 };
+    const { seen } = await noting(busOn(db, { clock }), "one", options, () => opened);
+    await until(() => seen.length === 1);
+    const other = await noting(bus, "one", options);
+    const leasedUntil = async () => (await rowOf(db, "one")).lease!.until.getTime();
+    const { token } = await rowOf(db, "one");
+    const end = clock.now() + 2 * options.lease;
+    while (clock.now() < end) {
+      const before = await leasedUntil();
+      await until(async () => {
+        await clock.advance(options.lease / 30);
+        return (await leasedUntil()) > before;
+      });
+    }
     open();
     await untilAt(db, "one", 2);
     expect([seen, other.seen]).toEqual([[1, 2], []]);
@@ -1770,15 +1785,19 @@ describe("leases", () => {
   });
 
   test("dead letters are taken up by who has their partition", async () => {
+    const clock = new VirtualClock();
     const { db, bus } = await freshBus();
-    const options = { partitions: 2, lease: 6_000, retry: { attempts: 1 } };
+    const options = { ...LONG_LEASE, partitions: 2, retry: { attempts: 1 } };
     let isBad = true;
     const handler: ConsumerHandler = () => {
       if (isBad) throw new Error("no");
     };
     const first = await noting(bus, "one", options, handler);
-    const second = await noting(busOn(db), "one", options, handler);
-    await until(() => first.consumer.partitions.length === 1 && second.consumer.partitions.length === 1);
+    const second = await noting(busOn(db, { clock }), "one", options, handler);
+    await until(async () => {
+      await clock.advance(1_000); // it looks for a partition that is free
+      return first.consumer.partitions.length === 1 && second.consumer.partitions.length === 1;
+    });
     await tell(bus, 20, (i) => ({ run: `r${i}` }));
     await until(async () => (await bus.consumers.status("one")).dead === 20);
     isBad = false;
@@ -1786,6 +1805,7 @@ describe("leases", () => {
     first.seen.length = 0;
     second.seen.length = 0;
     expect(await bus.consumers.redrive("one")).toBe(20);
+    await clock.advance(options.lease / 3);
     await until(async () => (await bus.consumers.deadLetters("one")).length === 0);
     expect([new Set(first.seen), new Set(second.seen)]).toEqual(before);
   });
