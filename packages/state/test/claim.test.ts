@@ -99,7 +99,6 @@ describe("what keeps others back", () => {
     "what a worker of %i agents cannot do is left to others, and keeps it from nothing",
     async (agents) => {
       const { state } = await freshState();
-      const others = Array.from({ length: agents - 1 }, (_, i) => ({ name: `other-${i}`, versions: ["1"] }));
       await startMany(state, 150, { capabilities: ["gpu"] });
       const [plain] = await startMany(state, 1);
       const serves = serving("a", ...Array.from({ length: agents - 1 }, (_, i) => `other-${i}`));
