@@ -5,7 +5,7 @@ import type { Run } from "@sentient/state";
 import { z } from "zod";
 import type { CallOptions } from "./context.ts";
 import type { Definition } from "./define.ts";
-import { checked, RememberedError } from "./errors.ts";
+import { cancelledText, checked, RememberedError } from "./errors.ts";
 import { forTheFirstTime, requireNotFailed } from "./first-time.ts";
 import { asJson } from "./json.ts";
 import type { Pass } from "./pass.ts";
@@ -83,7 +83,7 @@ async function awaitRun(pass: Pass, place: Place, { child, ...step }: Awaited): 
 
 function failureOf(run: Extract<Run, { status: "failed" | "cancelled" }>) {
   if (run.status === "failed") return { ...run.error, retryable: false };
-  const message = `the run ${run.id} was cancelled${run.reason === undefined ? "" : `: ${run.reason}`}`;
+  const message = cancelledText(run.id, { ...run, by: run.cancelledBy });
   return { name: "RunCancelled", message, code: "agent.run_cancelled", retryable: false };
 }
 

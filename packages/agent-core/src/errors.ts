@@ -149,10 +149,19 @@ export function isOfWhatIsAsked(error: unknown): boolean {
   );
 }
 
+/** How a run was cancelled, for people. */
+export function cancelledText(
+  run: string,
+  { by, reason }: { by?: string | undefined; reason?: string | undefined },
+): string {
+  const whom = by === undefined ? "" : ` by ${by}`;
+  return `the run ${run} was cancelled${whom}${reason === undefined ? "" : `: ${reason}`}`;
+}
+
 export function cancelledError(run: string, reason?: string): AgentError {
   return new AgentError({
     code: "agent.cancelled",
-    message: `the run ${run} was cancelled${reason === undefined ? "" : `: ${reason}`}`,
+    message: cancelledText(run, { reason }),
     details: { run },
   });
 }

@@ -181,9 +181,9 @@ export class Execution {
 
   /** E3. Twice, as a run may have been started while they were looked for; once it is over, none is any more. */
   async #endCancelled(pass: Pass): Promise<Outcome> {
-    const { reason } = this.#asked ?? {};
+    const { by, reason } = this.#asked ?? {};
     const cancelAll = () => cancelChildren(pass.tools.state, this.lease.run.id, () => true, reason);
-    const because = reason === undefined ? {} : { reason };
+    const because = { ...(by === undefined ? {} : { by }), ...(reason === undefined ? {} : { reason }) };
     await cancelAll();
     await pass.endLease({ end: { cancel: because } });
     await cancelAll();

@@ -5,7 +5,7 @@ import type { EventBus } from "@sentient/event-bus";
 import type { Event } from "@sentient/schema";
 import type { Chunk, Run, State } from "@sentient/state";
 import { OVER, unlessAborted } from "./aborted.ts";
-import { AgentError, RememberedError } from "./errors.ts";
+import { AgentError, cancelledText, RememberedError } from "./errors.ts";
 import type { Ended, Notices } from "./notices.ts";
 import type { Listener } from "./listener.ts";
 
@@ -251,7 +251,11 @@ function endOf(run: Run): Ended | undefined {
     case "failed":
       return { status: run.status, error: run.error };
     case "cancelled":
-      return { status: run.status, ...(run.reason === undefined ? {} : { reason: run.reason }) };
+      return {
+        status: run.status,
+        ...(run.cancelledBy === undefined ? {} : { by: run.cancelledBy }),
+        ...(run.reason === undefined ? {} : { reason: run.reason }),
+      };
     case "parked":
       throw parkedError(run);
     default:
@@ -268,8 +272,8 @@ function outputOf(run: string, ended: Ended): unknown {
     case "cancelled":
       throw new AgentError({
         code: "agent.run_cancelled",
-        message: `the run ${run} was cancelled${ended.reason === undefined ? "" : `: ${ended.reason}`}`,
-        details: { run },
+        message: cancelledText(run, ended),
+        details: { run, ...(ended.by === undefined ? {} : { by: ended.by }) },
       });
   }
 }

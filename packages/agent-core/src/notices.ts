@@ -8,7 +8,7 @@ import type { Failure, Json } from "@sentient/schema";
 export type Ended =
   | { status: "completed"; output: Json }
   | { status: "failed"; error: Failure }
-  | { status: "cancelled"; reason?: string };
+  | { status: "cancelled"; by?: string; reason?: string };
 
 export class Notices {
   readonly #emitter = new EventEmitter().setMaxListeners(0);

@@ -52,6 +52,20 @@ async function collected<T>(items: AsyncIterable<T>): Promise<T[]> {
 }
 
 describe("a handle", () => {
+  test("hears by whom a run was cancelled, and why, whether somebody works on it or not", async () => {
+    const { handle: held, asker } = await waitingRun();
+    const queued = await asker.start("unserved");
+    for (const { id } of [held, queued]) {
+      await asker.cancel(id, { by: "ada", reason: "enough" });
+      expect(await failureOf(() => asker.handle(id).result())).toMatchObject({
+        message: `the run ${id} was cancelled by ada: enough`,
+        details: { run: id, by: "ada" },
+      });
+      const { events } = await asker.events.history({ run: id, types: ["run.cancelled"] });
+      expect(events).toMatchObject([{ data: { by: "ada", reason: "enough" } }]);
+    }
+  });
+
   test("waits for the end of a run that another process advances, and of one that is over", async () => {
     const { id, asker, hold, handle } = await waitingRun();
     const results = [asker.handle(id).result(), asker.handle(id).result(), handle.result()];

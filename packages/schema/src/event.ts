@@ -27,7 +27,7 @@ export const eventData = {
   "run.parked": z.looseObject({ reason: ParkReason, problem: Failure }),
   "run.completed": z.looseObject({ steps: z.int().min(0) }),
   "run.failed": z.looseObject({ error: Failure }),
-  "run.cancelled": z.looseObject({ reason: z.string().optional() }),
+  "run.cancelled": z.looseObject({ by: z.string().optional(), reason: z.string().optional() }),
   "run.restored": z.looseObject({ to: z.int().min(0), by: z.string().optional() }),
   "run.imported": z.looseObject({ events: z.int().min(0) }),
   "run.removed": z.looseObject({ run: RunId, what: z.enum(["details", "all"]) }),

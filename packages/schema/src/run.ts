@@ -176,6 +176,7 @@ export const Run = z.discriminatedUnion("status", [
   z.object({
     ...core,
     status: z.literal("cancelled"),
+    cancelledBy: z.string().max(256).optional(),
     reason: z.string().max(1024).optional(),
     endedAt: z.date(),
   }),

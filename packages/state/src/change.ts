@@ -54,7 +54,7 @@ const End = z.union([
   z.strictObject({ wait: z.array(Wait).min(1).max(1_000) }),
   z.strictObject({ complete: JsonValue }),
   z.strictObject({ fail: Failure }),
-  z.strictObject({ cancel: z.strictObject({ reason: Reason }) }),
+  z.strictObject({ cancel: z.strictObject({ by: Person.optional(), reason: Reason }) }),
   /** With `asked` only if somebody still asks for it: they may have changed their mind meanwhile. */
   z.strictObject({
     pause: z.strictObject({ by: Person, reason: Reason, asked: z.literal(true).optional() }),

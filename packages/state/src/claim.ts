@@ -170,12 +170,10 @@ function otherThanGrant(run: Run, attempt: number, now: Date): Event | undefined
   const { asked, deadline, compensates } = run;
   const reason = asked?.reason === undefined ? {} : { reason: asked.reason };
   if (asked?.what === "pause") return { type: "run.paused", by: asked.by, ...reason };
-  if (asked && !compensates) return { type: "run.cancelled", ...reason };
+  if (asked && !compensates) return { type: "run.cancelled", by: asked.by, ...reason };
   if (!asked && deadline && deadline <= now) {
-    const late = { reason: "its deadline has passed" };
-    return compensates
-      ? { type: "cancel.requested", by: "its deadline", ...late }
-      : { type: "run.cancelled", ...late };
+    const late = { by: "its deadline", reason: "its deadline has passed" };
+    return { type: compensates ? "cancel.requested" : "run.cancelled", ...late };
   }
   return attempt > run.maxAttempts
     ? { type: "run.parked", reason: "attempts_exhausted", problem: exhausted(run) }

@@ -77,7 +77,9 @@ export function cancel(id: string, options: CancelOptions, context: Context): Pr
       return {
         events: [
           {
-            event: asks ? { type: "cancel.requested", by, ...reason } : { type: "run.cancelled", ...reason },
+            event: asks
+              ? { type: "cancel.requested", by, ...reason }
+              : { type: "run.cancelled", by, ...reason },
           },
         ],
       };

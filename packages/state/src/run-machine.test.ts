@@ -81,7 +81,7 @@ const own: Record<Run["status"], object> = {
   parked: { parkedFor: "attempts_exhausted", problem },
   completed: { output: 1, endedAt: before },
   failed: { error: problem, endedAt: before },
-  cancelled: { reason: "not wanted", endedAt: before },
+  cancelled: { cancelledBy: "ada", reason: "not wanted", endedAt: before },
 };
 
 const runOf = (status: Run["status"], more: object = {}): Run =>
@@ -97,7 +97,7 @@ const said: Partial<Record<Type, object>> = {
   "run.restored": { to: 5, n: 12 },
   "run.completed": { output: { total: 12 } },
   "run.failed": { error: problem },
-  "run.cancelled": { reason: "asked for" },
+  "run.cancelled": { by: "eve", reason: "asked for" },
   "pause.requested": { by: "ada", reason: "lunch" },
   "cancel.requested": { by: "ada" },
 };
@@ -178,7 +178,7 @@ const EXPECTED: Partial<Record<Type, (run: Run) => object>> = {
   "run.restored": () => ({ status: "queued", restores: [{ at: 12, to: 5 }] }),
   "run.completed": () => ({ status: "completed", output: { total: 12 }, endedAt: at }),
   "run.failed": () => ({ status: "failed", error: problem, endedAt: at }),
-  "run.cancelled": () => ({ status: "cancelled", reason: "asked for", endedAt: at }),
+  "run.cancelled": () => ({ status: "cancelled", cancelledBy: "eve", reason: "asked for", endedAt: at }),
   "pause.requested": (run) => ({
     status: "running",
     lease: (run as { lease?: object }).lease,

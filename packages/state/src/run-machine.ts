@@ -34,7 +34,7 @@ export type RunEvent = { at: Date } & (
   | { type: "run.restored"; to: number; n: number; by?: string }
   | { type: "run.completed"; output: RunOf<"completed">["output"] }
   | { type: "run.failed"; error: Failure }
-  | { type: "run.cancelled"; reason?: string }
+  | { type: "run.cancelled"; by?: string; reason?: string }
   | { type: "pause.requested" | "cancel.requested"; by: string; reason?: string }
   | { type: StillEvent }
 );
@@ -152,7 +152,7 @@ export function apply(run: Run, event: RunEvent): Run {
     case "run.failed":
       return { ...core, status: "failed", error: event.error, endedAt: at };
     case "run.cancelled":
-      return { ...core, status: "cancelled", ...reasonOf(event), endedAt: at };
+      return { ...core, status: "cancelled", ...byOf(event), ...reasonOf(event), endedAt: at };
     case "pause.requested":
       return { ...run, ...asked("pause", event), revision: core.revision, updatedAt: at };
     case "cancel.requested": {
@@ -183,6 +183,7 @@ const OF_A_STATUS = [
   "waitingFor",
   "wakeAt",
   "pausedBy",
+  "cancelledBy",
   "reason",
   "parkedFor",
   "problem",
@@ -197,6 +198,10 @@ function queued(core: Core, availableAt: Date): RunOf<"queued"> {
 
 function asked(what: "cancel" | "pause", { by, reason, at }: { by: string; reason?: string; at: Date }) {
   return { asked: { what, by, at, ...(reason === undefined ? {} : { reason }) } };
+}
+
+function byOf({ by }: { by?: string }): { cancelledBy?: string } {
+  return by === undefined ? {} : { cancelledBy: by };
 }
 
 function reasonOf({ reason }: { reason?: string }): { reason?: string } {

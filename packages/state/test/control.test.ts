@@ -97,7 +97,7 @@ describe("the table", () => {
     expect(answer, status).toMatchObject({ status: outcome.replace("?", ""), revision: before.revision + 1 });
     expect(answer.asked).toEqual(outcome.endsWith("?") ? expect.objectContaining(said) : undefined);
     if (answer.status === "paused") expect(answer).toMatchObject({ pausedBy: "ada", reason: "lunch" });
-    if (answer.status === "cancelled") expect(answer).toMatchObject({ reason: "lunch" });
+    if (answer.status === "cancelled") expect(answer).toMatchObject({ cancelledBy: "ada", reason: "lunch" });
     await ask(); // again
     expect(await storyOf(bus, id)).toHaveLength(story.length + 1);
   }
@@ -208,7 +208,11 @@ describe("a run whose worker is gone before it did what was asked", () => {
       const { state, id } = await orphan("cancel");
       if (isSwept) await state.sweep();
       expect(await claimed(state, "w2")).toEqual([]);
-      expect(await state.load(id)).toMatchObject({ status: "cancelled", reason: "lunch" });
+      expect(await state.load(id)).toMatchObject({
+        status: "cancelled",
+        cancelledBy: "ada",
+        reason: "lunch",
+      });
     },
   );
 

@@ -86,7 +86,7 @@ export const EXPLAINED: Readonly<Record<Code, Explained>> = {
   ],
   "agent.invalid_state": ["a state does not fit its schema", "Give new fields defaults."],
   "agent.closed": ["the runtime was closed", "Create another one."],
-  "agent.run_cancelled": ["the run that is waited for was cancelled", "Its reason says by whom and why."],
+  "agent.run_cancelled": ["the run that is waited for was cancelled", "It says by whom, and why."],
   "agent.run_parked": [
     "the run that is waited for cannot go on without help",
     "Do what the message says, and resume it.",

@@ -132,7 +132,7 @@ export const eventSamples: Record<EventType, Json[]> = {
   "run.parked": [{ reason: "no_worker", problem: failure }],
   "run.completed": [{ steps: 0 }],
   "run.failed": [{ error: failure }],
-  "run.cancelled": [{}, { reason: "no need" }],
+  "run.cancelled": [{}, { by: "ada", reason: "no need" }],
   "run.restored": [{ to: 0 }, { to: 3, by: "ada" }],
   "run.imported": [{ events: 0 }],
   "run.removed": [
