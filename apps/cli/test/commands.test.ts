@@ -108,7 +108,12 @@ test("runs are paused, resumed, cancelled, exported, imported and scheduled wher
   expect(await at("runs", "resume", id)).toMatchObject({ status: "queued" });
   expect(await at("runs", "why", id)).toMatchObject({ reasons: [{ code: "no_worker" }] });
   await at("runs", "export", id, "--out", join(cwd, "run.jsonl"));
-  expect(await at("runs", "cancel", id)).toMatchObject({ status: "cancelled" });
+  expect(await at("runs", "cancel", id, "--by", "ada", "--reason", "not wanted")).toMatchObject({
+    status: "cancelled",
+    cancelledBy: "ada",
+  });
+  const { stdout: shown } = await inside(["runs", "show", id, "--url", url]);
+  expect(shown).toMatch(/^by +ada\nbecause +not wanted$/m);
 
   const copy = ["--url", `rocksdb://${join(cwd, "copy")}`, "--json"];
   expect(jsonOf(await inside(["runs", "import", join(cwd, "run.jsonl"), ...copy]))).toMatchObject({

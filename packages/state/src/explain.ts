@@ -99,6 +99,11 @@ function ofStatus(run: Run, now: Date): Explanation[] {
           message: `it cannot go on without help (${run.parkedFor}): ${run.problem.message}`,
         },
       ];
+    case "cancelled": {
+      const { cancelledBy: by, endedAt } = run;
+      const message = `${by ?? "somebody"} has cancelled it${because(run)}, at ${said(endedAt)}`;
+      return [{ code: "over", message, ...(by === undefined ? {} : { by }) }];
+    }
     default:
       return [{ code: "over", message: `it is ${run.status}, since ${said(run.endedAt)}` }];
   }

@@ -142,4 +142,8 @@ test("paused, parked and over", async () => {
     { code: "parked", message: expect.stringContaining("it hurts") },
   ]);
   expect(await codes(over!)).toEqual(["over"]);
+  await state.cancel(paused!, { by: "bob", reason: "too dear" });
+  expect(await state.explain(paused!)).toMatchObject([
+    { code: "over", by: "bob", message: expect.stringMatching(/^bob has cancelled it \(too dear\), at 2/) },
+  ]);
 });

@@ -59,6 +59,13 @@ function causesOf(run: Run) {
   return (run.status === "failed" ? run.error.causes : undefined) ?? [];
 }
 
+/** Who has stopped it. */
+function byOf(run: Run): string | undefined {
+  const by =
+    run.status === "paused" ? run.pausedBy : run.status === "cancelled" ? run.cancelledBy : undefined;
+  return by && printable(by);
+}
+
 function factsOf(run: Run, isFull: boolean): [string, string | undefined][] {
   const shown = (value: unknown) => cut(JSON.stringify(value) ?? "null", isFull ? Infinity : 160);
   return [
@@ -66,6 +73,8 @@ function factsOf(run: Run, isFull: boolean): [string, string | undefined][] {
     ["of", printable(`${run.kind} ${run.name}, version ${run.version}, in the queue ${run.queue}`)],
     ["status", statusText(run.status)],
     ["started", `${run.createdAt.toISOString()}, ${ago(run.createdAt)}`],
+    ["by", byOf(run)],
+    ["because", "reason" in run && run.reason !== undefined ? printable(run.reason) : undefined],
     ["ended", "endedAt" in run ? run.endedAt.toISOString() : undefined],
     ["parent", run.parent],
     ["fork of", run.forkOf && `${run.forkOf.run}, at its event ${run.forkOf.n}`],
