@@ -595,7 +595,7 @@ describe("a user that is defined in the database", () => {
     const site = await serveHere(engine);
     await site.db.query(
       role === "VIEWER"
-        ? surql`DEFINE USER someone ON DATABASE PASSWORD "password of someone" ROLES VIEWER DURATION FOR SESSION 1s`
+        ? surql`DEFINE USER someone ON DATABASE PASSWORD "password of someone" ROLES VIEWER`
         : surql`DEFINE USER someone ON DATABASE PASSWORD "password of someone" ROLES EDITOR`,
     );
     await site.db.query(surql`CREATE note:first`);
@@ -690,6 +690,9 @@ describe("a user that is defined in the database", () => {
 
   test("is refused once its session has lasted as long as it may", async () => {
     const site = await withUser("rocksdb", "VIEWER");
+    await site.db.query(
+      surql`DEFINE USER OVERWRITE someone ON DATABASE PASSWORD "password of someone" ROLES VIEWER DURATION FOR SESSION 1s`,
+    );
     const viewer = await signedIn(site);
     const expired = await until(async () => (await viewer.ask("query", text("SELECT * FROM note"))).error);
     expect(expired.message).toMatch(/session has expired/);
