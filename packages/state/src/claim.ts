@@ -20,7 +20,7 @@ import type { Fleet } from "./fleet.ts";
 import { HeldLease, LEASE_MS, type Lease } from "./lease.ts";
 import * as queries from "./claim-queries.ts";
 import type { FlowLimitRow } from "./claim-queries.ts";
-import { giveSlots, requireDue } from "./queries.ts";
+import { countSteps, giveSlots, requireDue, requireSteps } from "./queries.ts";
 import { isGuardFailed } from "./start.ts";
 import { apply, type RunEvent } from "./run-machine.ts";
 import { laneOf, readRun, rowOf, type ReadRun, type Run, type RunOf } from "./run.ts";
@@ -213,6 +213,7 @@ async function grant(
         claimed = apply(run, started(at));
         return [
           queries.claimRun(run.id, run.revision, rowOf(claimed, first), now),
+          ...(run.status === "running" ? [requireSteps(run.id, steps)] : []),
           ...(given.length > 0 ? [giveSlots(given, run.id)] : []),
           ...slots.map((key) => queries.takeSlot(key, run.id, token, at)),
         ];
@@ -236,15 +237,19 @@ function mayClaimLike({ name, version, queue }: Run, flow: Flow): Statement {
 }
 
 /** What becomes of a run that cannot be claimed any more, unless it is something else by now. */
-async function instead({ read, asOf }: Try, event: Event, context: Context): Promise<void> {
-  const isSame = ({ run }: ReadRun) =>
-    run.revision === read.run.revision && !(run.status === "running" && run.lease.until > asOf);
+async function instead({ read, steps, asOf }: Try, event: Event, context: Context): Promise<void> {
+  const { id, revision, status } = read.run;
+  const isSame = async ({ run }: ReadRun) =>
+    run.revision === revision &&
+    !(run.status === "running" && run.lease.until > asOf) &&
+    !(run.status === "running" && (await context.db.query(countSteps(id))) > steps);
+  const statements = () => [
+    requireDue(id, context.time.now),
+    ...(status === "running" ? [requireSteps(id, steps)] : []),
+  ];
   await changeRun(
-    read.run.id,
-    (current) =>
-      isSame(current)
-        ? { events: [{ event }], statements: () => [requireDue(read.run.id, context.time.now)] }
-        : undefined,
+    id,
+    async (current) => ((await isSame(current)) ? { events: [{ event }], statements } : undefined),
     context,
   );
 }

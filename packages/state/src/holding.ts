@@ -122,7 +122,7 @@ async function release(
       const { worker } = run.lease;
       return {
         events: [{ event: { type: "run.released", worker, reason: "lease_expired", steps } }],
-        statements: () => [...statements],
+        statements: () => [queries.requireSteps(id, steps), ...statements],
       };
     },
     context,

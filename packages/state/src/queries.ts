@@ -96,6 +96,10 @@ export const requireDue = (run: string, now: Date | null) => surql`{
   IF (SELECT VALUE seek.dueAt FROM ONLY ${runId(run)}) > $now { THROW ${THROWN.stale} }
 }`;
 
+/** Who held it has remembered nothing since its steps were counted. */
+export const requireSteps = (run: string, steps: number) => surql`
+  IF ${countSteps(run)} != ${steps} { THROW ${THROWN.stale} }`;
+
 export const giveSlots = (keys: readonly string[], run: string) => surql`
   DELETE ${keys.map((key) => slotId(key, run))} RETURN NONE`;
 

@@ -5,10 +5,11 @@ import { sabotage, VirtualClock } from "@sentient/testkit";
 import { describe, expect, test } from "vitest";
 import { findCandidates } from "../src/candidates.ts";
 import { ALL } from "../src/fleet.ts";
+import type { Lease } from "../src/index.ts";
 import { Time } from "../src/time.ts";
 import { control, idsOf, isClaim, serving, startMany, take } from "./support/claiming.ts";
 import { freshState, stateOn } from "./support/fresh.ts";
-import { tamperedState } from "./support/tampered.ts";
+import { tamperedState, without, type Entry } from "./support/tampered.ts";
 
 const LEASE = 15_000;
 const failure = { name: "E", message: "it hurts", retryable: true };
@@ -195,6 +196,36 @@ describe("attempts", () => {
       if (how === "swept") await state.sweep();
     }
     expect(await take(state)).toHaveLength(1);
+  });
+
+  /** A step that is remembered after it was counted for a take-over, and before that. @returns who has the run then */
+  async function remembered(how: string, change = (entry: Entry) => entry): Promise<Lease> {
+    const clock = new VirtualClock();
+    const { db, bus, state } = await freshState({ clock });
+    await startMany(state, 1, how === "parked" ? { maxAttempts: 1 } : {});
+    const [lease] = await take(state);
+    await clock.advance(LEASE);
+    let isLate = true;
+    const slow = async (entry: Entry) => {
+      const isTakeOver = /^run\.(started|released|parked)$/.test(entry.events?.[0]?.type ?? "");
+      if (isTakeOver && isLate)
+        await state.commit(lease!, { steps: [{ key: "s#1", name: "s", status: "completed" }] });
+      if (isTakeOver) isLate = false;
+      return change(entry);
+    };
+    const other = tamperedState(db, bus, slow, { clock });
+    if (how === "swept") await other.sweep();
+    return [...(await take(other)), ...(await take(other))][0]!;
+  }
+
+  test.each(["taken over", "swept", "parked"])(
+    "a step that is remembered just before its run is %s counts",
+    async (how) => expect((await remembered(how)).run).toMatchObject({ steps: 1, attempts: 1 }),
+  );
+
+  test.each(["taken over", "swept"])("control: else it is lost sight of where a run is %s", async (how) => {
+    const { run } = await remembered(how, (entry) => without(entry, "array::len"));
+    await sabotage("a count of before", () => expect(run).toMatchObject({ steps: 1 }));
   });
 
   describe("of several, one of which ends its worker", () => {

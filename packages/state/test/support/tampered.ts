@@ -3,7 +3,7 @@ import type { EventBus } from "@sentient/event-bus";
 import { createState, type State, type StateOptions } from "../../src/index.ts";
 
 type Append = EventBus["log"]["append"];
-type Entry = Parameters<Append>[0];
+export type Entry = Parameters<Append>[0];
 
 /** State whose appends go through `change`: to hold them back, or to take a protection away. */
 export function tamperedState(
