@@ -76,7 +76,7 @@ export function lockedBy(folder: string, holder: Holder | undefined): DbError {
     code: "db.locked",
     message:
       `${folder} is in use by ${who}: one process owns an embedded database; ` +
-      "stop it, or let it serve() the database and connect with ws://",
+      "stop it, or have it serve the database to others, as sentient serve, sentient dev and serve() do",
     details: { folder, ...(holder ? { holder } : {}) },
     retryable: true,
   });

@@ -37,6 +37,8 @@ export interface LoadedConfig {
   /** From where modules that are named in it are looked for. */
   folder: string;
   settings: Setting[];
+  /** The variables that counted: those of the environment, and of `.env` where it has none. */
+  env: Readonly<Record<string, string | undefined>>;
 }
 
 const FILES = ["sentient.config.ts", "sentient.config.mts", "sentient.config.js", "sentient.config.mjs"];
@@ -71,7 +73,8 @@ export async function loadConfig(options: LoadConfigOptions = {}): Promise<Loade
     const shown = relative(folder, file);
     say(flatten(await importConfig(file), shown), "file", () => shown);
   }
-  say(fromVariables(readEnvFile(folder), ".env"), ".env", variable);
+  const envFile = readEnvFile(folder);
+  say(fromVariables(envFile, ".env"), ".env", variable);
   say(fromVariables(env, "the environment"), "environment", variable);
   say(flatten(flags, "the command line"), "flag", (name) => `--${name.split(".").at(-1)!}`);
   return {
@@ -79,6 +82,7 @@ export async function loadConfig(options: LoadConfigOptions = {}): Promise<Loade
     file,
     folder: file ? dirname(file) : folder,
     settings: [...said].map(([name, each]) => ({ name, ...each, value: shownValue(name, each.value) })),
+    env: { ...envFile, ...Object.fromEntries(Object.entries(env).filter(([, value]) => value)) },
   };
 }
 

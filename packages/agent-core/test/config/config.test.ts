@@ -46,6 +46,12 @@ test("the later ones win: nobody, the file, .env, the environment, flags; and ea
   });
 });
 
+test("the variables that counted are handed on: those of .env too, unless the environment says otherwise", async () => {
+  const folder = await folderWith({ ".env": "SENTIENT_API_STREAMS=2\nSENTIENT_API_PORT=2\nOTHER=2\n" });
+  const { env } = await loadConfig({ folder, env: { SENTIENT_API_PORT: "3", SENTIENT_API_STREAMS: "" } });
+  expect(env).toEqual({ SENTIENT_API_STREAMS: "2", SENTIENT_API_PORT: "3", OTHER: "2" });
+});
+
 test("a secret is used and not shown", async () => {
   const folder = await folderWith({});
   const { config, settings } = await loadConfig({ folder, env: { SENTIENT_TOKEN: "hunter2-hunter2" } });
