@@ -4,6 +4,7 @@
 import { glob } from "node:fs/promises";
 import { relative, resolve } from "node:path";
 import type { EventData, TestsStream } from "node:test";
+import { inspect } from "node:util";
 import { Argument, Option } from "commander";
 import { CliError } from "../cli-error.ts";
 import { defineCommand } from "../command.ts";
@@ -135,5 +136,6 @@ function isFile({ name, file }: { name: string; file?: string | undefined }): bo
 function messageOf(thrown: unknown): string | undefined {
   if (thrown === undefined) return undefined;
   const { message } = Object(thrown) as { message?: unknown };
-  return typeof message === "string" ? message : String(thrown);
+  if (typeof message === "string") return message;
+  return typeof thrown === "string" ? thrown : inspect(thrown);
 }
