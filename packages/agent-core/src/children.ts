@@ -109,7 +109,7 @@ async function startChild(pass: Pass, { key, what, input, options }: Called): Pr
   const { run } = await pass.consult(async () => {
     const wanted = definition
       ? startOptionsOf(definition, input, pass.time)
-      : await startOptionsOfName(nameOf(what), input, tools.state);
+      : await startOptionsOfName(nameOf(what), input, tools.state, pass.time);
     return tools.state.start({
       ...wanted,
       priority,

@@ -75,12 +75,16 @@ export class Registry {
   }
 
   async #register(state: State): Promise<void> {
-    for (const { name, version, capabilities, queue, description, concurrency, schemas } of this.all) {
+    for (const { description, concurrency, schemas, ...definition } of this.all) {
+      const { name, version, capabilities, queue, kind, secrets, timeout } = definition;
       await state.agents.register({
         name,
         version,
         capabilities,
         queue,
+        kind,
+        ...(secrets.length > 0 ? { secrets } : {}),
+        ...(timeout === undefined ? {} : { timeout }),
         ...(description === undefined ? {} : { description }),
         ...(schemas.input ? { input: schemaOf(schemas.input) } : {}),
         ...(schemas.output ? { output: schemaOf(schemas.output) } : {}),

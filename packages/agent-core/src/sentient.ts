@@ -217,7 +217,7 @@ export class Sentient implements AsyncDisposable {
     const now = this.#tools.clock.now();
     if (typeof what === "string") {
       const found = this.#registry.find(what);
-      return found ? startOptionsOf(found, input, now) : startOptionsOfName(what, input, this.#state);
+      return found ? startOptionsOf(found, input, now) : startOptionsOfName(what, input, this.#state, now);
     }
     if (what.run) return startOptionsOf(what, input, now);
     const { name, version } = this.#registry.find(ROUTE)!;

@@ -1,8 +1,8 @@
 // Starting. Owns: what a definition makes of an input before a run of it exists.
 
 import type { Json } from "@sentient/schema";
-import { StateError, type Agent, type StartOptions, type State } from "@sentient/state";
-import type { z } from "zod";
+import type { Agent, StartOptions, State } from "@sentient/state";
+import { z } from "zod";
 import type { Definition } from "./define.ts";
 import { AgentError, saidOf } from "./errors.ts";
 
@@ -30,32 +30,57 @@ export function startOptionsOf(what: Definition | string, input: unknown, now?: 
 /**
  * The same of a name that this process does not know: as whoever can do it has registered it last. Of one that nobody has
  * registered only the name is known; it waits until somebody does.
+ *
+ * @throws `agent.invalid_input`
  */
-export async function startOptionsOfName(name: string, input: unknown, state: State): Promise<StartOptions> {
-  const versions = await state.agents.get(name).catch((error: unknown): Agent[] => {
-    if (error instanceof StateError && error.code === "state.not_found") return [];
-    throw error;
-  });
-  const [last] = versions.toSorted(newestFirst);
+export async function startOptionsOfName(
+  name: string,
+  input: unknown,
+  state: State,
+  now?: number,
+): Promise<StartOptions> {
+  const base = startOptionsOf(name, input);
+  const last = await state.agents.latest(name);
+  if (!last) return base;
+  const { version, queue, kind, secrets, timeout } = last;
+  requireFitsRegistered(last, base.input ?? null);
   return {
-    ...startOptionsOf(name, input),
-    ...(last ? { version: last.version, queue: last.queue } : {}),
+    ...base,
+    version,
+    queue,
+    ...(kind ? { kind } : {}),
+    ...(secrets ? { secrets } : {}),
+    ...(timeout === undefined || now === undefined ? {} : { deadline: new Date(now + timeout) }),
   };
-}
-
-function newestFirst(one: Agent, other: Agent): number {
-  const later = other.registeredAt.getTime() - one.registeredAt.getTime();
-  return later || other.version.localeCompare(one.version, "en", { numeric: true });
 }
 
 /** What is kept is what was given: the handler gets it as the schema makes it, each time. */
 function requireFits({ name, schemas }: Definition, input: unknown): Record<string, never> {
   const parsed = schemas.input && parseInput(schemas.input, input ?? null);
   if (!parsed || parsed.success) return {};
-  throw new AgentError({
+  throw invalidInputError(name, parsed.error);
+}
+
+/** Null may stand for none, of which a JSON Schema does not say whether it fits; its worker will know. */
+function requireFitsRegistered({ name, input: schema }: Agent, input: Json): void {
+  const parsed = schema === undefined || input === null ? undefined : readable(schema)?.safeParse(input);
+  if (parsed && !parsed.success) throw invalidInputError(name, parsed.error);
+}
+
+/** Undefined for what only the code can read. */
+function readable(schema: Json): z.ZodType | undefined {
+  try {
+    return z.fromJSONSchema(schema as z.core.JSONSchema.JSONSchema);
+  } catch {
+    return undefined;
+  }
+}
+
+function invalidInputError(name: string, cause: z.ZodError): AgentError {
+  return new AgentError({
     code: "agent.invalid_input",
-    message: `the input of ${name} does not fit: ${saidOf(parsed.error)}`,
-    cause: parsed.error,
+    message: `the input of ${name} does not fit: ${saidOf(cause)}`,
+    cause,
     details: { name },
   });
 }

@@ -2,7 +2,7 @@
 
 import { describe, expect, test, vi } from "vitest";
 import { z } from "zod";
-import { defineAgent, defineWorkflow } from "../src/index.ts";
+import { defineAgent, defineWorkflow, NonRetryable } from "../src/index.ts";
 import {
   codeOf,
   failureOf,
@@ -43,6 +43,60 @@ describe("an agent", () => {
     expect(agents.map(({ name }) => name)).toEqual(["search"]);
     expect((await elsewhere.sentient.agents.list({ capability: "cook" })).agents).toEqual([]);
     expect(await codeOf(() => elsewhere.sentient.agents.get("nobody"))).toBe("state.not_found");
+  });
+
+  describe("started by its name, where its code is not", () => {
+    const chargeOf = (version: string) =>
+      defineWorkflow({
+        name: "charge",
+        version,
+        queue: "money",
+        secrets: ["card"],
+        timeout: 60_000,
+        input: z.object({ card: z.string(), cents: z.int().min(1).default(100) }),
+        run: (_, { card }) => Promise.reject(new NonRetryable(`${card} was declined`)),
+      });
+    const input = { card: "4242-4242" };
+    const asDefined = { kind: "workflow", version: "3", queue: "money", secrets: ["card"] };
+
+    async function house() {
+      const owner = await freshProcess({ workflows: [chargeOf("3")] });
+      await played(owner);
+      const elsewhere = await processOn(owner.db, owner.clock, { worker: false });
+      return { owner, clock: owner.clock, sentient: elsewhere.sentient };
+    }
+
+    test("is what its definition says, and keeps what that calls secret", async () => {
+      const { owner, clock, sentient } = await house();
+      const handle = await sentient.start("charge", input);
+      const run = await sentient.get(handle.id);
+      expect(run).toMatchObject({ ...asDefined, deadline: new Date(clock.now() + 60_000) });
+      await played(owner);
+      expect((await failureOf(() => handle.result())).message).not.toContain("4242");
+      let exported = "";
+      for await (const line of sentient.state.export(handle.id)) exported += line;
+      expect(exported).not.toContain("4242");
+    });
+
+    test("is refused with an input that does not fit", async () => {
+      const { sentient } = await house();
+      for (const wrong of [{}, { card: 7 }, { ...input, cents: 0 }, "4242"])
+        for (const ask of [
+          () => sentient.start("charge", wrong as never),
+          () => sentient.schedules.put("monthly", "charge", wrong as never, { cron: "0 0 1 * *" }),
+        ])
+          expect(await codeOf(ask)).toBe("agent.invalid_input");
+    });
+
+    test("by a schedule is a run of the version that is registered by then", async () => {
+      const { owner, clock, sentient } = await house();
+      await sentient.schedules.put("monthly", "charge", input, { cron: "0 0 1 * *" });
+      await played(await processOn(owner.db, clock, { workflows: [chargeOf("4")] }));
+      await clock.advance(32 * 86_400_000);
+      await sentient.state.sweep();
+      const { runs } = await sentient.list({ name: "charge" });
+      expect(runs).toMatchObject([{ ...asDefined, version: "4" }]);
+    });
   });
 
   test("is watched: what it does at the moment, and each time that changes", async () => {

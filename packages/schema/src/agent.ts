@@ -2,6 +2,7 @@ import { z } from "zod";
 import { Name, Version } from "./ids.ts";
 import { index } from "./index-kinds.ts";
 import { jsonText } from "./json.ts";
+import { RunKind } from "./run.ts";
 import { defineTable } from "./table.ts";
 
 /** What is known of an agent in code. Whether it runs is derived from its runs, and stored nowhere. */
@@ -10,6 +11,10 @@ export const Agent = z.object({
   description: z.string().max(4096).optional(),
   capabilities: z.array(Name).max(64),
   queue: Name,
+  /** What a run of it is, what an export of it leaves out, and how long it may take in milliseconds: who starts it by name knows. */
+  kind: RunKind.optional(),
+  secrets: z.array(z.string().min(1).max(256)).max(64).optional(),
+  timeout: z.int().min(1).optional(),
   /** JSON Schema of what it takes and gives. */
   input: jsonText("payloadBytes").optional(),
   output: jsonText("payloadBytes").optional(),

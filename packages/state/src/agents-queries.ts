@@ -48,9 +48,20 @@ export const readAgentsAfter = (
 export const readAgent = (name: string, version: string) =>
   surql<Record<string, unknown> | undefined>`SELECT * FROM ONLY ${agentId(name, version)}`;
 
+const DESCRIBED = [
+  "description",
+  "capabilities",
+  "queue",
+  "kind",
+  "secrets",
+  "timeout",
+  "input",
+  "output",
+] as const;
+
 /** What is described of an agent, as it can be compared. */
 export const describedBy = (row: Record<string, unknown>): unknown[] =>
-  ["description", "capabilities", "queue", "input", "output"].map((field) => row[field] ?? null);
+  DESCRIBED.map((field) => row[field] ?? null);
 
 /** As it was seen, or nothing; a new version of an agent that is paused is paused too. */
 export const saveAgent = (
@@ -60,7 +71,7 @@ export const saveAgent = (
 ) => surql`{
   LET $before = (SELECT * FROM ONLY ${id});
   LET $described = IF $before = NONE { NULL } ELSE {
-    [$before.description ?? NULL, $before.capabilities, $before.queue, $before.input ?? NULL, $before.output ?? NULL] };
+    ${DESCRIBED}.map(|$field| $before[$field] ?? NULL) };
   IF $described != ${seen} { THROW ${THROWN.stale} };
   LET $paused = $before ?? (SELECT pausedAt, pausedBy FROM ${agentsNamed((id.id as unknown as [string])[0])} WHERE pausedAt != NONE)[0];
   UPSERT ${id} CONTENT object::extend(${row}, {

@@ -4,6 +4,7 @@
 // A3. What it remembers is changed from the revision that was read, or not at all.
 
 import {
+  Agent as AgentSchema,
   agentTable,
   Name,
   requireWithin,
@@ -21,12 +22,16 @@ import { JsonValue } from "./options.ts";
 import { retried } from "./retried.ts";
 import { defined } from "./telling.ts";
 
+const { kind, secrets, timeout } = AgentSchema.shape;
 const Described = z.strictObject({
   name: Name,
   version: Version.default("1" as Version),
   capabilities: z.array(Name).max(64).default([]),
   queue: Name.default("default" as Name),
   description: z.string().max(4096).optional(),
+  kind,
+  secrets,
+  timeout,
   input: JsonValue.optional(),
   output: JsonValue.optional(),
 });
@@ -40,6 +45,12 @@ export interface RegisterOptions {
   queue?: string;
   /** At most 4,096 characters. */
   description?: string;
+  /** What a run of it is. */
+  kind?: "task" | "workflow";
+  /** What an export of a run of it leaves out. */
+  secrets?: readonly string[];
+  /** How long a run of it may take, in milliseconds. */
+  timeout?: number;
   /** JSON Schema of what it takes, and of what it gives. */
   input?: Json;
   output?: Json;
@@ -138,6 +149,20 @@ export class Agents {
     const agent = agents.find((each) => each.version === version);
     if (!agent) throw notFoundError("agent", `${name}@${version}`, { agent: name, version });
     return agent;
+  }
+
+  /**
+   * The version that was registered last: what is started by name alone is a run of it.
+   *
+   * @returns undefined if none ever was
+   * @throws `state.bad_option`
+   * @example const { version, queue } = (await state.agents.latest("research")) ?? {};
+   */
+  async latest(name: string): Promise<Agent | undefined> {
+    const agents = agentsOf(
+      await this.#context.db.query(queries.readAgents(checked(Name, name, "an agent"))),
+    );
+    return agents.toSorted(newestFirst)[0];
   }
 
   /**
@@ -240,6 +265,11 @@ export class Agents {
   ): Promise<AgentState> {
     return changeState(name, change, options, this.#context);
   }
+}
+
+function newestFirst(one: Agent, other: Agent): number {
+  const later = other.registeredAt.getTime() - one.registeredAt.getTime();
+  return later || other.version.localeCompare(one.version, "en", { numeric: true });
 }
 
 /** A2. */

@@ -5,6 +5,7 @@
 
 import { DbError } from "@sentient/db-pool";
 import { runIdFor, scheduleTable, type RunId, type Schedule } from "@sentient/schema";
+import { Agents } from "./agents.ts";
 import type { Context } from "./changing.ts";
 import { isStale } from "./commit.ts";
 import type { Depth } from "./depth.ts";
@@ -51,7 +52,8 @@ type Done = Omit<Firing, "problems">;
 async function fireOne(schedule: Schedule, now: Date, context: Context, depth: Depth): Promise<Done> {
   const { id, nextAt: first, lastAt, lastRun, ...rest } = schedule;
   const due = dueSlots({ ...rest, nextAt: first! }, now);
-  const all = due.slots.map((slot) => ({ slot, draft: draftOf(schedule, slot, now) }));
+  const meant = due.slots.length > 0 ? await asRegistered(schedule, context) : schedule;
+  const all = due.slots.map((slot) => ({ slot, draft: draftOf(meant, slot, now) }));
   const ids = all.map(({ draft }) => draft.id);
   const there = new Set(ids.length === 0 ? [] : await context.db.query(queries.readThere(ids)));
   const runs = all.filter(({ draft }) => !there.has(draft.id));
@@ -80,6 +82,13 @@ async function fireOne(schedule: Schedule, now: Date, context: Context, depth: D
   }
   const fired = runs.map(({ slot, draft }) => ({ schedule: id, run: draft.id, slot }));
   return { fired, more: due.nextAt !== undefined && due.nextAt <= now };
+}
+
+/** Of a name alone: as it is registered by now, but for what the schedule says itself. */
+async function asRegistered(schedule: Schedule, context: Context): Promise<Schedule> {
+  if (schedule.version !== undefined) return schedule;
+  const { version, queue, kind, secrets, timeout } = (await new Agents(context).latest(schedule.name)) ?? {};
+  return { ...defined({ version, queue, secrets, timeout }), ...schedule, kind: kind ?? schedule.kind };
 }
 
 /** What a slot starts. It can be found by the schedule, which is its correlation, and says by a tag which slot it is. */
