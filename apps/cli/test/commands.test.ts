@@ -1,5 +1,5 @@
 import { spawnChild } from "@sentient/testkit";
-import { readFile, writeFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { jsonOf, project, run, start, type Ended, type Running } from "./support/cli.ts";

@@ -77,7 +77,11 @@ export class Running {
 
   /** Writes a file, again and again until that is said: it may speak before it watches. */
   async sees(file: string, text: string, said: RegExp): Promise<void> {
-    const isSeen = async () => said.test(this.stdout) || void (await writeFile(file, text));
+    const isSeen = async () => {
+      if (said.test(this.stdout)) return true;
+      await writeFile(file, text);
+      return false;
+    };
     await until(isSeen, { every: 1_000, deadline: 120_000, what: `${file} to be seen` });
   }
 
