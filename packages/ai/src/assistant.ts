@@ -13,6 +13,10 @@ import type { Json } from "@sentient/schema";
 import { z } from "zod";
 import { AiError } from "./errors.ts";
 import type { MemoryStore } from "./memory/memory.ts";
+import { shortened } from "./memory/shortening.ts";
+
+/** Messages that are kept in one step. */
+const AT_ONCE = 100;
 
 export interface AssistantOptions extends Omit<ConverseOptions, "prompt" | "messages" | "output"> {
   name: string;
@@ -73,13 +77,12 @@ export function defineAssistant(options: AssistantOptions): Assistant {
     input: Input,
     output: Output,
     run: async (ctx, { prompt, thread }) => {
-      const before = thread === undefined ? [] : await saidBefore(ctx, { memory, thread, last });
-      const { messages, text, output, end, turns, usage } = await converse(ctx, {
-        ...rest,
-        prompt,
-        messages: before,
-      });
-      if (thread !== undefined) await memory!.say(ctx, thread, messages.slice(before.length));
+      const asked: Message = { role: "user", content: [{ type: "text", text: prompt }] };
+      const said = thread === undefined ? undefined : threadIn(ctx, { memory, thread, last });
+      const heard = [...((await said?.before()) ?? []), asked];
+      await said?.keep([asked]); // whatever becomes of the run, and before anything is paid
+      const { messages, text, output, end, turns, usage } = await converse(ctx, { ...rest, messages: heard });
+      await said?.keep(shortened(messages.slice(heard.length)));
       return { text, output, end, turns, usage };
     },
   });
@@ -91,15 +94,21 @@ interface Thread {
   last: number | undefined;
 }
 
-/** From the first thing on that a person has said: a tool's result without its call is nothing to a model. */
-async function saidBefore(ctx: Context, { memory, thread, last }: Thread): Promise<Message[]> {
+/** @throws `ai.bad_option` without a memory */
+function threadIn(ctx: Context, { memory, thread, last }: Thread) {
   if (!memory)
     throw new AiError({
       code: "ai.bad_option",
       message: `the assistant ${ctx.run.name} has no memory to keep the thread ${thread} in; give it one`,
     });
-  const said = await memory.thread(ctx, thread, last === undefined ? {} : { last });
-  const messages = said.map(({ message }) => message);
-  const first = messages.findIndex(({ role }) => role === "user");
-  return first === -1 ? [] : messages.slice(first);
+  return {
+    before: async (): Promise<Message[]> => {
+      const said = await memory.conversation(ctx, thread, last === undefined ? {} : { last });
+      return said.map(({ message }) => message);
+    },
+    keep: async (messages: readonly Message[]): Promise<void> => {
+      for (let at = 0; at < messages.length; at += AT_ONCE)
+        await memory.say(ctx, thread, messages.slice(at, at + AT_ONCE));
+    },
+  };
 }

@@ -1,15 +1,24 @@
 // Assistants: what was said before is known, and what they remember is theirs.
 
 import { openDatabase, type Database } from "@sentient/db-pool";
-import { createSentient } from "@sentient/agent-core";
+import { createSentient, NonRetryable, type Message, type Tool } from "@sentient/agent-core";
 import { expect, onTestFinished, test } from "vitest";
-import { defineAssistant, memoryTools, type AssistantOptions } from "../src/index.ts";
+import { z } from "zod";
+import {
+  defineAssistant,
+  defineTool,
+  handoffTool,
+  memoryTools,
+  type AssistantOptions,
+} from "../src/index.ts";
 import { createMemory } from "../src/memory/index.ts";
+import { shortened } from "../src/memory/shortening.ts";
 import { scripted, type Line } from "../src/testing/index.ts";
 
 async function setting(
   lines: Parameters<typeof scripted>[0],
   more: (db: Database) => Partial<AssistantOptions> = () => ({}),
+  others: readonly Tool[] = [],
 ) {
   const database = await openDatabase({ url: "mem://" });
   onTestFinished(() => database.close());
@@ -21,7 +30,7 @@ async function setting(
     model,
     memory,
     ...more(database),
-    tools: memoryTools(memory),
+    tools: [...memoryTools(memory), ...others],
   });
   const sentient = await createSentient({ database, agents: [helper] });
   onTestFinished(() => sentient.close());
@@ -79,4 +88,131 @@ test("what it remembers it recalls later, and another agent does not", async () 
 test("a thread without a memory to keep it in is an error that says so", async () => {
   const { sentient, helper } = await setting(["x"], () => ({ memory: undefined }));
   await expect(sentient.execute(helper, { prompt: "x", thread: "t" })).rejects.toThrow(/has no memory/);
+});
+
+const rolesOf = (said: readonly { message: Message }[]) => said.map(({ message }) => message.role);
+const bytesOf = (value: unknown) => Buffer.byteLength(JSON.stringify(value));
+
+const bulky = defineTool({
+  name: "read",
+  description: "Reads.",
+  effect: "read",
+  maxOutput: 1_000_000,
+  input: z.object({ characters: z.int() }),
+  run: ({ characters }) => "x".repeat(characters),
+});
+
+test("what a tool gave is kept shortened, where a message has no room for all of it, and the rest as it is", async () => {
+  const read = (characters: number) => ({ name: "read", args: { characters } });
+  const lines: Line[] = [{ calls: [read(70_000), read(10), read(40_000)] }, "read", "and again"];
+  const { sentient, helper, model, memory } = await setting(lines, undefined, [bulky]);
+  expect(await sentient.execute(helper, { prompt: "Read.", thread: "t" })).toMatchObject({ text: "read" });
+  const [, , results] = await memory.messages("t");
+  expect(bytesOf(results!.message)).toBeLessThanOrEqual(65_536);
+  const outputs = results!.message.content.map((part) => (part as { output: string }).output);
+  expect(outputs[0]).toMatch(/^x{32000}.*\n\[shortened: 70000 characters in all\]$/);
+  expect(outputs[1]).toBe("x".repeat(10));
+  expect(outputs[2]).toMatch(/\[shortened: 40000 characters in all\]$/);
+  await sentient.execute(helper, { prompt: "Again?", thread: "t" });
+  expect(model.asked[1]!.messages.at(-1)).toMatchObject({
+    content: [{ output: "x".repeat(70_000) }, {}, {}],
+  });
+  expect(model.asked[2]!.messages.at(2)).toEqual(results!.message);
+});
+
+test("a prompt that a thread has no room for is refused before a model is asked", async () => {
+  const { sentient, helper, model, memory } = await setting(["x"]);
+  const asked = sentient.execute(helper, { prompt: "x".repeat(70_000), thread: "t" });
+  await expect(asked).rejects.toMatchObject({ code: "ai.memory_too_large" });
+  expect(model.asked).toEqual([]);
+  expect(await memory.messages("t")).toEqual([]);
+});
+
+test("what was asked stays in its thread, also where no answer came", async () => {
+  const lines: Line[] = [new NonRetryable("no luck"), "You are Ada."];
+  const { sentient, helper, model } = await setting(lines);
+  await expect(sentient.execute(helper, { prompt: "I am Ada.", thread: "t" })).rejects.toThrow("no luck");
+  await sentient.execute(helper, { prompt: "Who am I?", thread: "t" });
+  expect(textsOf(model.asked[1]!)).toEqual(["I am Ada.", "Who am I?"]);
+});
+
+test("of an exchange that is longer than what the model is told, it is told what was asked, and the last part", async () => {
+  const recall = { calls: [{ name: "recall", args: { query: "tea" } }] };
+  const lines: Line[] = [...Array.from({ length: 4 }, () => recall), "nothing", "as I said"];
+  const { sentient, helper, model } = await setting(lines, () => ({ last: 4 }));
+  for (const prompt of ["Look four times.", "And?"]) await sentient.execute(helper, { prompt, thread: "t" });
+  const heard = model.asked.at(-1)!.messages;
+  expect(heard.map(({ role }) => role)).toEqual(["user", "assistant", "tool", "assistant", "user"]);
+  expect(textsOf(model.asked.at(-1)!).filter(Boolean)).toEqual(["Look four times.", "nothing", "And?"]);
+});
+
+test("an agent that is handed over to knows what was asked, where both speak in one thread", async () => {
+  const database = await openDatabase({ url: "mem://" });
+  onTestFinished(() => database.close());
+  const memory = createMemory(database);
+  await memory.migrate();
+  const bills = scripted(["It is paid."]);
+  const billing = defineAssistant({ name: "billing", description: "Bills.", model: bills, memory });
+  const handOver = handoffTool(billing, { input: () => ({ prompt: "Say if it is paid.", thread: "ada" }) });
+  const desk = scripted([
+    { calls: [{ name: handOver.name, args: { task: "the bill" } }] },
+    ({ messages }) => `I read ${messages.length} messages`,
+  ]);
+  const front = defineAssistant({ name: "front", model: desk, memory, tools: [handOver] });
+  const sentient = await createSentient({ database, agents: [front, billing] });
+  onTestFinished(() => sentient.close());
+  const answer = await sentient.execute(front, { prompt: "Is bill 7 paid?", thread: "ada" });
+  expect(answer).toMatchObject({ end: "tool", output: { text: "It is paid." } });
+  expect(textsOf(bills.asked[0]!)).toEqual(["Is bill 7 paid?", "Say if it is paid."]);
+  const said = await memory.messages("ada");
+  expect(rolesOf(said)).toEqual(["user", "user", "assistant", "assistant", "tool"]);
+  expect(await sentient.execute(front, { prompt: "And?", thread: "ada" })).toMatchObject({
+    text: "I read 6 messages",
+  });
+});
+
+test("whatever a model has said is shortened to what a message may be", () => {
+  const long = '"ü😀\u0001'.repeat(20_000);
+  const call = { type: "tool-call" as const, id: "a", name: "read", args: { long } };
+  const said: Message[] = [
+    { role: "user", content: [{ type: "text", text: long }] },
+    {
+      role: "assistant",
+      content: [
+        { type: "reasoning", text: long, metadata: { sealed: "yes" } },
+        { type: "text", text: "I read." },
+        { ...call, metadata: { sealed: "yes" } },
+      ],
+    },
+    { role: "tool", content: [{ type: "tool-result", id: "a", name: "read", output: { long } }] },
+  ];
+  const [asked, answer, result] = shortened(said);
+  for (const message of [asked, answer, result]) {
+    expect(bytesOf(message)).toBeLessThanOrEqual(65_536);
+    expect(bytesOf(message)).toBeGreaterThan(65_000);
+    expect(JSON.stringify(message)).not.toMatch(/\\ud8/); // no half characters
+  }
+  const cut = { isShortened: true, characters: JSON.stringify({ long }).length };
+  expect(answer!.content).toMatchObject([{ text: "I read." }, { id: "a", args: cut }]);
+  expect(answer!.content.some((part) => "metadata" in part)).toBe(false);
+  expect(result).toMatchObject({ content: [{ id: "a", output: cut }] });
+  const fits: Message[] = [
+    { role: "assistant", content: [{ type: "reasoning", text: "hm", metadata: { sealed: "yes" } }] },
+  ];
+  expect(shortened(fits)).toEqual(fits);
+});
+
+test("of a turn with more calls than a message has room for, what it said in words is kept", () => {
+  const ids = Array.from({ length: 2_000 }, (_, i) => `call-${i}`);
+  const said: Message[] = [
+    {
+      role: "assistant",
+      content: [
+        { type: "text", text: "I read." },
+        ...ids.map((id) => ({ type: "tool-call" as const, id, name: "read", args: {} })),
+      ],
+    },
+    { role: "tool", content: ids.map((id) => ({ type: "tool-result", id, name: "read", output: "x" })) },
+  ];
+  expect(shortened(said)).toEqual([{ role: "assistant", content: [{ type: "text", text: "I read." }] }]);
 });

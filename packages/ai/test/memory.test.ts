@@ -3,8 +3,8 @@
 import { fileURLToPath } from "node:url";
 import { check, isGenerated } from "@sentient/schema";
 import { VirtualClock } from "@sentient/testkit";
-import { surql } from "@sentient/db-pool";
-import { describe, expect, test } from "vitest";
+import { openDatabase, surql } from "@sentient/db-pool";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { createMemory, localEmbedder, type Embedder, type Hit, type NewMemory } from "../src/memory/index.ts";
 import * as tables from "../src/memory/tables.ts";
 import { migrationsIn } from "../src/places.ts";
@@ -125,6 +125,15 @@ describe("what is remembered", () => {
     expect(await found("common", "guest")).toHaveLength(10);
     expect(await found("common cold", "host")).toHaveLength(50);
   });
+});
+
+test("a corpus may be as large in an engine in memory, where large transactions take very long", async () => {
+  const db = await openDatabase({ url: "mem://" });
+  onTestFinished(() => db.close());
+  const memory = createMemory(db);
+  await memory.migrate();
+  expect(await memory.import(Array.from({ length: 600 }, (_, i) => ({ text: `fact ${i}` })))).toBe(600);
+  expect((await memory.search({ query: "fact 377" }))[0]?.text).toBe("fact 377");
 });
 
 describe("the same words", () => {

@@ -4,15 +4,15 @@
 
 import type { Context, Message, StepContext } from "@sentient/agent-core";
 import { systemClock, type Clock, type Database } from "@sentient/db-pool";
-import { limits, migrate, readMigrations } from "@sentient/schema";
+import { migrate, readMigrations } from "@sentient/schema";
 import { z } from "zod";
 import { AiError } from "../errors.ts";
 import { migrationsIn } from "../places.ts";
+import { BATCH, batches, fitting } from "./batches.ts";
 import type { Embedder } from "./embedding.ts";
 import { forgetAll, forgetSource, tooOld, type CompactOptions, type Forgotten } from "./forgetting.ts";
 import { runId, speakerOf } from "./ids.ts";
 import {
-  BATCH,
   checkedKey,
   checkedMemory,
   checkedOptions,
@@ -20,14 +20,13 @@ import {
   checkedSources,
   parsed,
   textOf,
-  type CheckedMemory,
   type NewMemory,
   type Query,
 } from "./options.ts";
 import { Rarity } from "./rarity.ts";
 import { recalled, used, type FoundBy, type Hit } from "./recall.ts";
 import { remembered } from "./remembering.ts";
-import { lastOf, saidIn, type ThreadMessage } from "./threads.ts";
+import { conversationOf, lastOf, saidIn, type ThreadMessage } from "./threads.ts";
 import { Vectors } from "./vectors.ts";
 import { whyOf, type Why } from "./why.ts";
 
@@ -47,8 +46,10 @@ export interface MemoryOptions {
 export type MemoryContext = Pick<Context<never>, "run" | "step" | "now">;
 
 const HISTORY = "memory";
+/** Messages in one step. */
+const MOST_SAID = 500;
 const Last = z.strictObject({ last: z.int().min(1).max(1_000).default(50) });
-const Messages = z.array(z.looseObject({ role: z.string(), content: z.array(z.unknown()) })).max(BATCH);
+const Messages = z.array(z.looseObject({ role: z.string(), content: z.array(z.unknown()) })).max(MOST_SAID);
 const Below = z.strictObject({
   below: z
     .number()
@@ -139,7 +140,22 @@ export class MemoryStore {
     });
   }
 
-  /** The same outside of a run. */
+  /**
+   * The same as a model takes it: from where a person speaks.
+   *
+   * @internal
+   */
+  async conversation(
+    ctx: MemoryContext,
+    thread: string,
+    options: { last?: number } = {},
+  ): Promise<ThreadMessage[]> {
+    const name = checkedKey(thread, "the name of a thread");
+    const { last } = parsed(Last, options, "the messages of a thread");
+    return ctx.step("thread", () => conversationOf(this.#db, name, last)); // M2
+  }
+
+  /** The same as `thread` outside of a run. */
   messages(thread: string, options: { last?: number } = {}): Promise<ThreadMessage[]> {
     const { last } = parsed(Last, options, "the messages of a thread");
     return lastOf(this.#db, checkedKey(thread, "the name of a thread"), last);
@@ -158,7 +174,7 @@ export class MemoryStore {
     return id!;
   }
 
-  /** Many at once: each 500 of them are a step. @returns their ids, in order @throws as `remember` */
+  /** Many at once: each 100 of them are a step. @returns their ids, in order @throws as `remember` */
   async rememberAll(ctx: MemoryContext, memories: readonly NewMemory[]): Promise<string[]> {
     const ids: string[] = [];
     for (const batch of batches(memories.map(checkedMemory))) {
@@ -175,7 +191,7 @@ export class MemoryStore {
   }
 
   /**
-   * Remembers a corpus outside of a run, each 500 in a transaction. Who imports the same again changes nothing.
+   * Remembers a corpus outside of a run, each 100 in a transaction. Who imports the same again changes nothing.
    *
    * @returns how many there were
    * @throws as `remember`, and what the database throws: what came before is remembered
@@ -184,9 +200,9 @@ export class MemoryStore {
   async import(memories: Iterable<NewMemory>, { signal }: { signal?: AbortSignal } = {}): Promise<number> {
     let count = 0;
     const never = signal ?? new AbortController().signal;
-    for (const batch of batches(memories, checkedMemory)) {
+    for (const batch of batches(memories)) {
       never.throwIfAborted();
-      const said = { memories: batch, at: this.#now(), signal: never };
+      const said = { memories: batch.map(checkedMemory), at: this.#now(), signal: never };
       const { statements } = await remembered(this.#db, this.#vectors, said);
       await this.#db.transaction(statements);
       count += batch.length;
@@ -296,27 +312,4 @@ export class MemoryStore {
   #now(): Date {
     return new Date(this.#clock.now());
   }
-}
-
-function batches(all: readonly CheckedMemory[]): Generator<CheckedMemory[]>;
-function batches<T>(all: Iterable<T>, each: (one: T) => CheckedMemory): Generator<CheckedMemory[]>;
-function* batches<T>(
-  all: Iterable<T>,
-  each: (one: T) => CheckedMemory = (one) => one as CheckedMemory,
-): Generator<CheckedMemory[]> {
-  let batch: CheckedMemory[] = [];
-  for (const one of all) {
-    batch.push(each(one));
-    if (batch.length < BATCH) continue;
-    yield batch;
-    batch = [];
-  }
-  if (batch.length > 0) yield batch;
-}
-
-/** The first of them, as many as a step may give. */
-function fitting<T>(all: readonly T[]): T[] {
-  let room = limits.payloadBytes - 2;
-  const tooMany = all.findIndex((each) => (room -= Buffer.byteLength(JSON.stringify(each)) + 1) < 0);
-  return tooMany < 0 ? [...all] : all.slice(0, tooMany);
 }

@@ -7,9 +7,7 @@ import { AiError } from "../errors.ts";
 /** Of a memory, in bytes of UTF-8. */
 const MOST_TEXT = 16 * 1_024;
 /** Of a message, in bytes of its JSON. */
-const MOST_MESSAGE = 64 * 1_024;
-/** In one step, and in one transaction. */
-export const BATCH = 500;
+export const MOST_MESSAGE = 64 * 1_024;
 
 const key = z.string().min(1).max(256);
 const Tags = z.array(z.string().min(1).max(128)).max(32);

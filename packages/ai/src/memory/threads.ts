@@ -4,9 +4,13 @@
 
 import type { Message } from "@sentient/agent-core";
 import { RecordId, surql, type Database, type Statement } from "@sentient/db-pool";
+import { fitting } from "./batches.ts";
 import { keyOf, messageId, sourceOfRun, type Speaker, keyIn } from "./ids.ts";
 import { textOf } from "./options.ts";
 import { fromRow, gave, insertSources } from "./remembering.ts";
+
+/** How far back of a place a person's word is looked for first. */
+const NEAR = 50;
 
 export interface ThreadMessage {
   id: string;
@@ -78,13 +82,45 @@ export async function lastOf(db: Database, thread: string, last: number): Promis
     );
     if (reach >= head) break;
   }
-  return rows
+  return messagesIn(rows).slice(-last);
+}
+
+const messagesIn = (rows: readonly MessageRow[]): ThreadMessage[] =>
+  rows
     .toSorted((a, b) => a.n - b.n)
-    .slice(-last)
     .map(({ id, n, message, at }) => ({
       id: keyIn(id),
       n,
       at: new Date(at).toISOString(),
       message: JSON.parse(message) as Message,
     }));
+
+/**
+ * The last messages of a thread from the first on that a person has said; where none of them is a person's, from the last of a
+ * person's before them. A tool's result without its call is nothing to a model.
+ */
+export async function conversationOf(db: Database, thread: string, last: number): Promise<ThreadMessage[]> {
+  const messages = fitting((await lastOf(db, thread, last)).toReversed()).toReversed();
+  const first = messages.findIndex(({ message }) => message.role === "user");
+  if (first >= 0) return messages.slice(first);
+  const asked = messages[0] && (await askedBefore(db, thread, messages[0].n));
+  if (!asked) return [];
+  const rest = fitting([asked, ...messages.toReversed()])
+    .slice(1)
+    .toReversed();
+  const whole = rest.findIndex(({ message }) => message.role !== "tool");
+  return [asked, ...(whole >= 0 ? rest.slice(whole) : [])];
+}
+
+/** What a person has said last before a place in a thread. */
+async function askedBefore(db: Database, thread: string, n: number): Promise<ThreadMessage | undefined> {
+  for (let reach = NEAR; ; reach *= 2) {
+    const rows = await db.query(
+      surql<
+        (MessageRow & { role: string })[]
+      >`SELECT id, n, role, message, at FROM memory_message WHERE thread = ${thread} AND n >= ${n - reach} AND n < ${n}`,
+    );
+    const asked = messagesIn(rows.filter(({ role }) => role === "user")).at(-1);
+    if (asked || reach >= n) return asked;
+  }
 }
