@@ -9,6 +9,8 @@ export type {
   OutputOf,
   SignalSchemas,
 } from "./define.ts";
+export { defineAgents } from "./define-agents.ts";
+export type { AgentsContext, Definitions } from "./define-agents.ts";
 export type {
   Answer,
   AskOptions,

@@ -3,23 +3,28 @@
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
+import type { AgentsContext } from "../define-agents.ts";
 import type { Definition } from "../define.ts";
 import { badConfig } from "./define-config.ts";
 
 /**
- * Agents and workflows of modules: in any of their exports, by themselves, in an array or in an object.
+ * Agents and workflows of modules: in any of their exports, by themselves, in an array or in an object; and what a function that
+ * a module exports by default gives (`defineAgents`).
  *
  * @param folder from which the modules are named
- * @throws `agent.bad_config` if a module is not there, cannot be imported, or exports none
- * @example const definitions = await loadDefinitions(["./agents.ts"], process.cwd());
+ * @param made.database open, for such functions
+ * @throws `agent.bad_config` if a module is not there, cannot be imported, exports none, or its function fails or has no
+ * database; what the database throws in such a function
+ * @example const definitions = await loadDefinitions(["./agents.ts"], process.cwd(), { database });
  */
 export async function loadDefinitions(
   given: readonly (string | Definition)[] | string,
   folder: string,
+  made: Partial<AgentsContext> = {},
 ): Promise<Definition[]> {
   const found = new Map<string, Definition>();
   for (const each of typeof given === "string" ? [given] : given)
-    for (const definition of typeof each === "string" ? await fromModule(each, folder) : [each]) {
+    for (const definition of typeof each === "string" ? await fromModule(each, folder, made) : [each]) {
       const other = found.get(definition.name);
       if (other && other !== definition)
         throw badConfig(`there are two definitions named ${definition.name}: rename one`);
@@ -28,7 +33,11 @@ export async function loadDefinitions(
   return [...found.values()];
 }
 
-async function fromModule(module: string, folder: string): Promise<Definition[]> {
+async function fromModule(
+  module: string,
+  folder: string,
+  { database }: Partial<AgentsContext>,
+): Promise<Definition[]> {
   const path = resolve(folder, module);
   if (!existsSync(path))
     throw badConfig(`there is no module ${module} in ${folder}: name the file that exports your agents`);
@@ -38,12 +47,46 @@ async function fromModule(module: string, folder: string): Promise<Definition[]>
   } catch (cause) {
     throw badConfig(`${module} cannot be imported: ${(cause as Error).message}`, cause);
   }
-  const definitions = Object.values(exported).flatMap(definitionsIn);
+  const { default: make } = exported;
+  const made = typeof make === "function" ? await madeBy(make as Make, module, database) : [];
+  const definitions = [...Object.values(exported).flatMap(definitionsIn), ...made];
   if (definitions.length > 0) return definitions;
   const names = Object.keys(exported).join(", ") || "nothing";
   throw badConfig(
     `${module} exports no agent and no workflow (defineAgent, defineWorkflow); it exports ${names}`,
   );
+}
+
+type Make = (context: AgentsContext) => unknown;
+
+async function madeBy(
+  make: Make,
+  module: string,
+  database: AgentsContext["database"] | undefined,
+): Promise<readonly Definition[]> {
+  const it = `the function that ${module} exports by default`;
+  if (!database)
+    throw badConfig(
+      `${it} makes agents with a database, and here is none: give loadDefinitions { database }`,
+    );
+  let given: unknown;
+  try {
+    given = await make({ database });
+  } catch (cause) {
+    if (isOfDatabase(cause)) throw cause; // nothing is wrong with the module: later it may do
+    throw badConfig(`${it} failed: ${(cause as Error).message}`, cause);
+  }
+  const definitions = definitionsIn(given);
+  if (definitions.length > 0) return definitions;
+  throw badConfig(
+    `${it} gives no agent and no workflow: have it return what defineAgent and defineWorkflow give, or export it by another name`,
+  );
+}
+
+/** By its code, and not by its class: the module may import another copy of that package. */
+function isOfDatabase(error: unknown): boolean {
+  const { code } = Object(error) as { code?: unknown };
+  return typeof code === "string" && code.startsWith("db.");
 }
 
 function definitionsIn(value: unknown): Definition[] {
