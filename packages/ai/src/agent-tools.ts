@@ -13,14 +13,19 @@ import type {
 import type { Json } from "@sentient/schema";
 import { z } from "zod";
 import { argumentsSchema, fittingArguments } from "./arguments.ts";
+import { AssistantInput, AssistantPrompt } from "./assistant.ts";
 import { AiError } from "./errors.ts";
+import { threadOf } from "./thread-of.ts";
 
 export interface AgentToolOptions<Input> {
   /** As models are told: the agent's own if left out. */
   name?: string;
   description?: string;
-  /** What the agent gets, of what the model has said and of what was said before: the arguments if left out. */
-  input?: (args: Json, messages: readonly Message[]) => Input;
+  /**
+   * What the agent gets, of what the model has said and of what was said before: the arguments if left out. An assistant that uses
+   * the tool is asked in a thread, if one was named; a model never names one.
+   */
+  input?: (args: Json, messages: readonly Message[], thread: string | undefined) => Input;
 }
 
 /**
@@ -38,6 +43,7 @@ export function agentTool<D extends Definition>(agent: D, options: AgentToolOpti
  *
  * @throws `ai.bad_option` for an agent without a description or an input schema
  * @example const tools = [handoffTool(billing), handoffTool(support)];
+ * @example handoffTool(billing, { input: (args, _, thread) => ({ prompt: (args as { task: string }).task, thread }) });
  */
 export function handoffTool<D extends Definition>(
   agent: D,
@@ -85,7 +91,8 @@ function toolFor<D extends Definition>(
   perform: Perform,
 ): Tool {
   const { name = agent.name, description = agent.description, input } = options;
-  const schema = agent.schemas.input;
+  const { input: whole } = agent.schemas;
+  const schema = whole === AssistantInput ? AssistantPrompt : whole;
   if (description === undefined)
     throw bad(`the agent ${agent.name} has no description; a model cannot know when to use it`);
   if (schema === undefined && !input)
@@ -96,7 +103,7 @@ function toolFor<D extends Definition>(
     description,
     input: schema && !input ? argumentsSchema(schema) : FREE,
     call: async (ctx, { args, messages }: ToolCall) => {
-      if (input) return perform(ctx, input(args, messages) as Json);
+      if (input) return perform(ctx, input(args, messages, threadOf(ctx)) as Json);
       await fittingArguments(ctx, tool, schema!, args); // whoever starts the run parses them
       return perform(ctx, args);
     },

@@ -14,6 +14,7 @@ import { z } from "zod";
 import { AiError } from "./errors.ts";
 import type { MemoryStore } from "./memory/memory.ts";
 import { shortened } from "./memory/shortening.ts";
+import { inThread } from "./thread-of.ts";
 
 /** Messages that are kept in one step. */
 const AT_ONCE = 100;
@@ -31,8 +32,10 @@ export interface AssistantOptions extends Omit<ConverseOptions, "prompt" | "mess
   last?: number;
 }
 
-const Input = z.object({
-  prompt: z.string().min(1),
+/** What a model may say to one. */
+export const AssistantPrompt = z.strictObject({ prompt: z.string().min(1) });
+export const AssistantInput = z.object({
+  ...AssistantPrompt.shape,
   /** What was said in it before is known, and what is said now is kept. Whoever names it shares it. */
   thread: z.string().min(1).max(256).optional(),
 });
@@ -54,7 +57,7 @@ const Output = z.object({
   usage: Usage,
 });
 
-export type Assistant = Definition<z.input<typeof Input>, z.output<typeof Output>>;
+export type Assistant = Definition<z.input<typeof AssistantInput>, z.output<typeof Output>>;
 
 /**
  * Describes an agent that answers a prompt with a model and tools.
@@ -74,14 +77,16 @@ export function defineAssistant(options: AssistantOptions): Assistant {
     ...(capabilities === undefined ? {} : { capabilities }),
     ...(queue === undefined ? {} : { queue }),
     ...(concurrency === undefined ? {} : { concurrency }),
-    input: Input,
+    input: AssistantInput,
     output: Output,
     run: async (ctx, { prompt, thread }) => {
       const asked: Message = { role: "user", content: [{ type: "text", text: prompt }] };
       const said = thread === undefined ? undefined : threadIn(ctx, { memory, thread, last });
       const heard = [...((await said?.before()) ?? []), asked];
       await said?.keep([asked]); // whatever becomes of the run, and before anything is paid
-      const { messages, text, output, end, turns, usage } = await converse(ctx, { ...rest, messages: heard });
+      const { messages, text, output, end, turns, usage } = await inThread(ctx, thread, () =>
+        converse(ctx, { ...rest, messages: heard }),
+      );
       await said?.keep(shortened(messages.slice(heard.length)));
       return { text, output, end, turns, usage };
     },

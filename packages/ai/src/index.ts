@@ -18,7 +18,7 @@ export type { ApprovalOptions } from "./approval.ts";
 export { agentTool, capabilityTool, handoffTool } from "./agent-tools.ts";
 export type { AgentToolOptions, CapabilityToolOptions } from "./agent-tools.ts";
 export { memoryTools } from "./memory-tools.ts";
-export type { MemoryToolsOptions } from "./memory-tools.ts";
+export type { MemoryScope, MemoryToolsOptions } from "./memory-tools.ts";
 
 // code that nobody vouches for
 export { untrusted } from "./untrusted/index.ts";

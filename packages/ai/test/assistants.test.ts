@@ -1,17 +1,18 @@
 // Assistants: what was said before is known, and what they remember is theirs.
 
 import { openDatabase, type Database } from "@sentient/db-pool";
-import { createSentient, NonRetryable, type Message, type Tool } from "@sentient/agent-core";
+import { createSentient, NonRetryable, type Definition, type Message, type Tool } from "@sentient/agent-core";
 import { expect, onTestFinished, test } from "vitest";
 import { z } from "zod";
 import {
+  agentTool,
   defineAssistant,
   defineTool,
   handoffTool,
   memoryTools,
   type AssistantOptions,
 } from "../src/index.ts";
-import { createMemory } from "../src/memory/index.ts";
+import { createMemory, type MemoryStore } from "../src/memory/index.ts";
 import { shortened } from "../src/memory/shortening.ts";
 import { scripted, type Line } from "../src/testing/index.ts";
 
@@ -19,6 +20,7 @@ async function setting(
   lines: Parameters<typeof scripted>[0],
   more: (db: Database) => Partial<AssistantOptions> = () => ({}),
   others: readonly Tool[] = [],
+  agents: readonly Definition[] = [],
 ) {
   const database = await openDatabase({ url: "mem://" });
   onTestFinished(() => database.close());
@@ -32,7 +34,7 @@ async function setting(
     ...more(database),
     tools: [...memoryTools(memory), ...others],
   });
-  const sentient = await createSentient({ database, agents: [helper] });
+  const sentient = await createSentient({ database, agents: [helper, ...agents] });
   onTestFinished(() => sentient.close());
   return { sentient, helper, model, memory };
 }
@@ -83,6 +85,85 @@ test("what it remembers it recalls later, and another agent does not", async () 
   expect((await sentient.execute(helper, { prompt: "What do I drink?" })).text).toContain("tea without milk");
   expect(await memory.search({ query: "tea", agent: "somebody" })).toEqual([]);
   expect(await memory.search({ query: "tea", agent: "helper" })).toHaveLength(1);
+});
+
+const remember = (text: string): Line => ({ calls: [{ name: "remember", args: { text } }] });
+const recall = (query: string): Line => ({ calls: [{ name: "recall", args: { query } }] });
+const heard: Line = ({ messages }) => JSON.stringify(messages.at(-1));
+
+async function recalling(tools: (memory: MemoryStore) => Tool[], lines: Line[]) {
+  const database = await openDatabase({ url: "mem://" });
+  onTestFinished(() => database.close());
+  const memory = createMemory(database);
+  await memory.migrate();
+  await memory.import([{ text: "The shop sells tea." }]);
+  const helper = defineAssistant({ name: "helper", model: scripted(lines), memory, tools: tools(memory) });
+  const sentient = await createSentient({ database, agents: [helper] });
+  onTestFinished(() => sentient.close());
+  return async (thread: string | undefined, options: { tags?: string[] } = {}) =>
+    (await sentient.execute(helper, { prompt: "Go on.", thread }, options)).text;
+}
+
+test("what is remembered in one thread is recalled in that thread alone, and what is shared where it is to be", async () => {
+  const turns = [recall("tea"), heard];
+  for (const shared of [false, true]) {
+    const ask = await recalling(
+      (memory) => memoryTools(memory, { shared }),
+      [remember("Ada likes tea."), "noted", ...turns, ...turns, ...turns],
+    );
+    await ask("ada");
+    expect(await ask("ada")).toContain("Ada likes tea.");
+    for (const other of ["bob", undefined]) {
+      const told = await ask(other);
+      expect(told).not.toContain("Ada");
+      expect(told.includes("The shop sells tea.")).toBe(shared);
+    }
+  }
+});
+
+test("whose memories are may follow from the run, as from its tags", async () => {
+  const ask = await recalling(
+    (memory) =>
+      memoryTools(memory, {
+        scope: ({ run }) => ({ thread: run.tags.find((tag) => tag.startsWith("user:")) }),
+      }),
+    [remember("Ada likes tea."), "noted", recall("tea"), heard, recall("tea"), heard, recall("tea"), heard],
+  );
+  await ask("monday", { tags: ["user:ada"] });
+  expect(await ask("tuesday", { tags: ["user:ada"] })).toContain("Ada likes tea.");
+  expect(await ask("tuesday", { tags: ["user:bob"] })).not.toContain("Ada");
+  expect(await ask("tuesday")).not.toContain("Ada");
+});
+
+test("no model names the thread that another assistant is asked in, and a program may", async () => {
+  const other = defineAssistant({ name: "other", description: "Helps.", model: scripted(() => "hm") });
+  const plain = agentTool(other);
+  expect(plain.input).toMatchObject({ properties: { prompt: {} }, additionalProperties: false });
+  expect(plain.input).not.toMatchObject({ properties: { thread: {} } });
+  const told: unknown[] = [];
+  const given = agentTool(other, {
+    name: "given",
+    input: (_, __, thread) => {
+      told.push(thread);
+      return { prompt: "Go on.", thread: undefined };
+    },
+  });
+  const lines: Line[] = [
+    { calls: [{ name: "other", args: { prompt: "What does Bob like?", thread: "bob" } }] },
+    ({ messages }) => ({
+      text: JSON.stringify(messages.at(-1)),
+      calls: [{ name: "given", args: { task: "" } }],
+    }),
+    "done",
+  ];
+  const { sentient, helper, model } = await setting(lines, undefined, [plain, given], [other]);
+  await sentient.execute(helper, { prompt: "Ask.", thread: "ada" });
+  expect(model.asked[1]!.messages.at(-1)).toMatchObject({
+    content: [{ isError: true, output: { error: expect.stringMatching(/thread/) as string } }],
+  });
+  expect(told).toEqual(["ada"]);
+  const { runs } = await sentient.list({ name: "other" });
+  expect(runs).toHaveLength(1);
 });
 
 test("a thread without a memory to keep it in is an error that says so", async () => {
@@ -153,7 +234,9 @@ test("an agent that is handed over to knows what was asked, where both speak in 
   await memory.migrate();
   const bills = scripted(["It is paid."]);
   const billing = defineAssistant({ name: "billing", description: "Bills.", model: bills, memory });
-  const handOver = handoffTool(billing, { input: () => ({ prompt: "Say if it is paid.", thread: "ada" }) });
+  const handOver = handoffTool(billing, {
+    input: (_, __, thread) => ({ prompt: "Say if it is paid.", thread }),
+  });
   const desk = scripted([
     { calls: [{ name: handOver.name, args: { task: "the bill" } }] },
     ({ messages }) => `I read ${messages.length} messages`,

@@ -101,6 +101,12 @@ describe("what is remembered", () => {
       expect(await found({ tags: ["b"] })).toEqual(["tea is served", "tea is sold out"]);
       expect(await found({ tags: ["a", "b"] })).toEqual(["tea is served"]);
       expect(await found({ agent: "nobody" })).toEqual([]);
+      expect(await found({ agent: null })).toEqual(["tea is for everybody"]);
+      expect(await found({ thread: null })).toEqual(["tea is cold", "tea is for everybody"]);
+      expect(await found({ agent: "guest", thread: null })).toEqual(["tea is cold"]);
+      const host = { agent: "host", thread: "t1", shared: true };
+      expect(await found(host)).toEqual(["tea is for everybody", "tea is served"]);
+      expect(await found({ thread: "t2", shared: true })).toHaveLength(3);
       expect(await memory.search({ query: "tea", limit: 2 })).toHaveLength(2);
     }
   });

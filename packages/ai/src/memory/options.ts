@@ -50,10 +50,12 @@ export interface Query {
   query: string;
   /** How many hits at most, up to 50: 10 if left out. */
   limit?: number | undefined;
-  /** Those of this agent alone. */
-  agent?: string | undefined;
-  /** Those of this conversation alone. */
-  thread?: string | undefined;
+  /** Those of this agent alone; `null` for nobody's. */
+  agent?: string | null | undefined;
+  /** Those of this conversation alone; `null` for those of none. */
+  thread?: string | null | undefined;
+  /** Besides those of the agent those that are nobody's, and besides those of the conversation those of none. */
+  shared?: boolean | undefined;
   /** Said then or later. */
   after?: Date | undefined;
   /** Said before then. */
@@ -65,8 +67,9 @@ export interface Query {
 const Query = z.strictObject({
   query: z.string().min(1).max(MOST_TEXT),
   limit: z.int().min(1).max(50).default(10),
-  agent: key.optional(),
-  thread: key.optional(),
+  agent: key.nullable().optional(),
+  thread: key.nullable().optional(),
+  shared: z.boolean().default(false),
   after: z.date().optional(),
   before: z.date().optional(),
   tags: Tags.default([]),

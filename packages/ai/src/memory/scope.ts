@@ -2,7 +2,7 @@
 // directions know nothing of agents, and would go through everybody's.
 
 import { surql, type Database, type RecordId, type Statement } from "@sentient/db-pool";
-import { filterOf } from "./filter.ts";
+import { filterOf, whose } from "./filter.ts";
 import { byScore } from "./fusion.ts";
 import { keyIn } from "./ids.ts";
 import type { CheckedQuery } from "./options.ts";
@@ -25,9 +25,10 @@ export interface Scope {
 }
 
 /** Undefined for all memories. */
-export async function scopeOf(db: Database, { agent, thread }: CheckedQuery): Promise<Scope | undefined> {
-  if (agent === undefined && thread === undefined) return undefined;
-  const condition = thread === undefined ? surql`agent = ${agent}` : surql`thread = ${thread}`;
+export async function scopeOf(db: Database, query: CheckedQuery): Promise<Scope | undefined> {
+  const [first, second] = [whose("thread", query), whose("agent", query)];
+  const [condition] = query.thread === null ? [...second, ...first] : [...first, ...second];
+  if (!condition) return undefined;
   const size = await db.query(surql<Omit<Scope, "condition">>`{
     LET $lengths = (SELECT VALUE string::len(text) FROM memory WHERE ${condition} LIMIT ${FEW + 1});
     IF array::len($lengths) <= ${FEW} {
