@@ -65,7 +65,10 @@ export function opened(db: Database, sentient: Sentient): Opened {
   };
 }
 
-/** What the configuration names, or a flag. */
-export async function definitionsFrom({ config, folder }: LoadedConfig): Promise<Definition[]> {
-  return config.agents === undefined ? [] : loadDefinitions(config.agents, folder);
+/** What the configuration names, or a flag; made with this database, where their module wants one. */
+export async function definitionsFrom(
+  { config, folder }: LoadedConfig,
+  database: Database,
+): Promise<Definition[]> {
+  return config.agents === undefined ? [] : loadDefinitions(config.agents, folder, { database });
 }

@@ -25,10 +25,10 @@ export async function serveAgents(
   { config, folder }: LoadedConfig,
   { logger, signal }: { logger: Logger; signal: AbortSignal },
 ): Promise<void> {
-  const agents = await loadDefinitions(config.agents ?? [], folder);
-  const names = agents.map(({ name }) => name);
   await using stack = new AsyncDisposableStack();
   const db = stack.use(await openOrReach(databaseOptionsOf(config)));
+  const agents = await loadDefinitions(config.agents ?? [], folder, { database: db });
+  const names = agents.map(({ name }) => name);
   const sentient = stack.use(await createSentient({ database: db, agents, worker: false, logger }));
   const { healthPort, ...options } = config.worker ?? {};
   const worker = sentient.worker(options);

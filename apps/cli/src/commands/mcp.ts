@@ -76,12 +76,12 @@ function permissions(text: string): Permission[] {
 /** Who owns the folder has it served to the other commands of this machine. */
 async function runtimeFor(flags: Flags, stack: AsyncDisposableStack) {
   const loaded = await configFrom(flags, flags.agents ? { agents: flags.agents } : {});
-  const definitions = await definitionsFrom(loaded);
-  const db = stack.use(
-    await openConfigured(loaded.config, { mayMake: definitions.length > 0 || flags.allow.includes("write") }),
-  );
+  const { agents } = loaded.config;
+  const mayMake = flags.allow.includes("write") || (agents !== undefined && agents.length > 0);
+  const db = stack.use(await openConfigured(loaded.config, { mayMake }));
   const served = await serveBeside(db, {});
   if (served) stack.use(served);
+  const definitions = await definitionsFrom(loaded, db);
   const advances = folderOf(db.url) !== undefined && definitions.length > 0;
   const sentient = stack.use(await createSentient({ database: db, agents: definitions, worker: false }));
   if (advances) await sentient.worker().start();

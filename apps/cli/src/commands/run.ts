@@ -56,7 +56,7 @@ export const runCommand = defineCommand<Flags>({
     const loaded = await configFrom(flags, flags.agents ? { agents: flags.agents } : {});
     const db = await openConfigured(loaded.config, { mayMake: true });
     await using own = await closing(db, async () => {
-      const definitions = await definitionsFrom(loaded);
+      const definitions = await definitionsFrom(loaded, db);
       return runtimeOn(db, definitions, flags.detach === true);
     });
     const { sentient } = own;

@@ -26,12 +26,12 @@ export async function dev(flags: DevFlags): Promise<void> {
   const { config, folder } = loaded;
   if (config.agents === undefined && existsSync(resolve(folder, DEFAULT_AGENTS)))
     config.agents = DEFAULT_AGENTS;
-  const definitions = await definitionsFrom(loaded);
   using stop = untilInterrupted();
   await using stack = new AsyncDisposableStack();
   const db = stack.use(await openConfigured(config, { mayMake: true }));
   const served = await serveBeside(db, servedBefore() ?? {});
   if (served) stack.use(served);
+  const definitions = await definitionsFrom(loaded, db);
   const logger = loggerAt(config.log?.level ?? "info");
   const { healthPort: _, ...worker } = config.worker ?? {};
   const sentient = stack.use(
