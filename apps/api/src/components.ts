@@ -58,6 +58,8 @@ const agent = Agent.omit({ id: true }).extend({
   version: Version,
   status: z.enum(["paused", "running", "idle"]),
   running: z.int(),
+  queued: z.int(),
+  workers: z.int(),
 });
 const worker = Worker.extend({ live: z.boolean() });
 const token = AccessToken.omit({ hash: true });

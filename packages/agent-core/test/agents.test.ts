@@ -14,6 +14,7 @@ import {
   played,
   processOn,
   sentientOn,
+  type Process,
 } from "./support/fresh.ts";
 
 describe("an agent", () => {
@@ -271,6 +272,53 @@ describe("a task for whoever can do it", () => {
     expect(asked.toSorted()).toEqual(["one", "other"]);
     hold.forEach(({ open }) => open());
     await Promise.all([first.result(), second.result()]);
+  });
+
+  /** Whom so many tasks went to, none of which is begun. */
+  async function chosen(process: Process, tasks: number): Promise<Record<string, number>> {
+    const { sentient } = process;
+    for (let i = 0; i < tasks; i++) {
+      await sentient.start({ capabilities: ["cook"] }, "soup");
+      await played(process);
+    }
+    const { runs } = await sentient.list({ limit: 100 });
+    const names = runs.map(({ name }) => name).filter((name) => !name.startsWith("sentient."));
+    return Object.fromEntries(
+      [...Map.groupBy(names, (name) => name)].map(([name, { length }]) => [name, length]),
+    );
+  }
+
+  const kitchen = (name: string, concurrency?: number) =>
+    defineAgent({
+      name,
+      capabilities: ["cook"],
+      queue: "kitchen",
+      ...(concurrency === undefined ? {} : { concurrency }),
+      run: async () => null,
+    });
+
+  test("goes to nobody whose workers are gone, while there are others", async () => {
+    const gone = await freshProcess({ agents: [kitchen("gone")] });
+    await played(gone);
+    const there = await processOn(gone.db, gone.clock, { agents: [kitchen("there")] });
+    await played(there);
+    const beat = { id: "w", host: "h", pid: 1, release: "0", slots: 8, running: 0 };
+    await there.sentient.state.workers.beat({ ...beat, queues: ["kitchen"], serves: ["there@1"] });
+    expect(await chosen(there, 6)).toEqual({ there: 6 });
+    await there.clock.advance(60_000); // and nobody is heard of
+    const { gone: none = 0, there: some = 0 } = await chosen(there, 20);
+    expect(none).toBeGreaterThan(0);
+    expect(none + some).toBe(26);
+  });
+
+  test("goes to each by what it may do at once, of what waits for it too", async () => {
+    const process = await freshProcess({ agents: [kitchen("slow", 2), kitchen("fast", 10)] });
+    await played(process);
+    await process.sentient.state.limits.set("queue:kitchen", { rate: { count: 1, per: 86_400_000 } });
+    await process.sentient.start("slow", null); // takes the one start of the day: all others wait
+    await played(process);
+    const { slow = 0, fast = 0 } = await chosen(process, 12);
+    expect([slow, fast]).toEqual([1 + 2, 10]);
   });
 
   test("under one key is done once, by whoever was chosen", async () => {

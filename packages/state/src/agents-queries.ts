@@ -15,12 +15,33 @@ interface Count {
 export interface AgentRows {
   rows: Record<string, unknown>[];
   running: Count[];
+  /** For each row, how many of its runs wait to be claimed, up to `MOST_QUEUED`. */
+  queued: number[];
+  /** Of those who were heard of lately. */
+  workers: { serves: string[]; queues: string[] }[];
 }
 
-export const readAgents = (name: string) => surql<AgentRows>`RETURN {
-  rows: (SELECT * FROM ${agentsNamed(name)}),
-  running: (SELECT name, version, count() AS running FROM
-    (SELECT name, version FROM run WHERE status = "running") WHERE name = ${name} GROUP BY name, version)
+/** More are not counted. */
+export const MOST_QUEUED = 1_000;
+
+/** What the rows are about to do, and who is there to do it. */
+const around = (live: number, now: Date | null) => surql`
+  queued: $rows.map(|$row| {
+    LET $id = record::id($row.id);
+    LET $lane = string::concat($row.queue, "/", $id[0], "/", $id[1]);
+    array::len((SELECT VALUE id FROM run WHERE seek.ready = $lane LIMIT ${MOST_QUEUED}))
+  }),
+  workers: (SELECT serves, queues FROM worker
+    WHERE seenAt >= (${now} ?? time::now()) - duration::from_millis(${live}))`;
+
+export const readAgents = (name: string, live: number, now: Date | null) => surql<AgentRows>`{
+  LET $rows = (SELECT * FROM ${agentsNamed(name)});
+  RETURN {
+    rows: $rows,
+    running: (SELECT name, version, count() AS running FROM
+      (SELECT name, version FROM run WHERE status = "running") WHERE name = ${name} GROUP BY name, version),
+    ${around(live, now)}
+  }
 }`;
 
 /** After one, by name and version. */
@@ -28,6 +49,8 @@ export const readAgentsAfter = (
   [name, version]: readonly [string, string],
   { capability, queue }: { capability: string | null; queue: string | null },
   limit: number,
+  live: number,
+  now: Date | null,
 ) => {
   const rest = new RecordIdRange(
     "agent",
@@ -37,10 +60,12 @@ export const readAgentsAfter = (
   return surql<AgentRows>`{
     LET $capability = ${capability};
     LET $queue = ${queue};
+    LET $rows = (SELECT * FROM (SELECT * FROM ${rest})
+      WHERE ($capability = NULL OR capabilities CONTAINS $capability) AND ($queue = NULL OR queue = $queue) LIMIT ${limit});
     RETURN {
-      rows: (SELECT * FROM (SELECT * FROM ${rest})
-        WHERE ($capability = NULL OR capabilities CONTAINS $capability) AND ($queue = NULL OR queue = $queue) LIMIT ${limit}),
-      running: (SELECT name, version, count() AS running FROM run WHERE status = "running" GROUP BY name, version)
+      rows: $rows,
+      running: (SELECT name, version, count() AS running FROM run WHERE status = "running" GROUP BY name, version),
+      ${around(live, now)}
     }
   }`;
 };

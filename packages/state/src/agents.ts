@@ -21,6 +21,7 @@ import { checked, notFoundError } from "./errors.ts";
 import { JsonValue } from "./options.ts";
 import { retried } from "./retried.ts";
 import { defined } from "./telling.ts";
+import { LIVE_MS } from "./workers.ts";
 
 const { kind, secrets, timeout } = AgentSchema.shape;
 const Described = z.strictObject({
@@ -63,6 +64,10 @@ export type Agent = Omit<StoredAgent, "id"> & {
   status: "paused" | "running" | "idle";
   /** How many runs of it are held by workers; also of one that is paused, until they end. */
   running: number;
+  /** How many wait in its queue to be claimed; 1,000 stands for as many or more. */
+  queued: number;
+  /** How many workers that were heard of within 30 seconds serve it. */
+  workers: number;
 };
 
 const ListOptions = z.strictObject({
@@ -141,7 +146,9 @@ export class Agents {
   async get(name: string, version: string): Promise<Agent>;
   async get(name: string): Promise<Agent[]>;
   async get(name: string, version?: string): Promise<Agent | Agent[]> {
-    const agents = agentsOf(await this.#context.db.query(queries.readAgents(name)));
+    const agents = agentsOf(
+      await this.#context.db.query(queries.readAgents(name, LIVE_MS, this.#context.time.now)),
+    );
     if (version === undefined) {
       if (agents.length === 0) throw notFoundError("agent", name);
       return agents;
@@ -160,7 +167,9 @@ export class Agents {
    */
   async latest(name: string): Promise<Agent | undefined> {
     const agents = agentsOf(
-      await this.#context.db.query(queries.readAgents(checked(Name, name, "an agent"))),
+      await this.#context.db.query(
+        queries.readAgents(checked(Name, name, "an agent"), LIVE_MS, this.#context.time.now),
+      ),
     );
     return agents.toSorted(newestFirst)[0];
   }
@@ -181,7 +190,7 @@ export class Agents {
     requireWithin("page", limit, "a page");
     const place = after.split("@") as [string, string];
     const found = await this.#context.db.query(
-      queries.readAgentsAfter(place, { capability, queue }, limit + 1),
+      queries.readAgentsAfter(place, { capability, queue }, limit + 1, LIVE_MS, this.#context.time.now),
     );
     const agents = agentsOf(found).slice(0, limit);
     const { name, version } = agents.at(-1) ?? {};
@@ -273,12 +282,16 @@ function newestFirst(one: Agent, other: Agent): number {
 }
 
 /** A2. */
-function agentsOf({ rows, running }: queries.AgentRows): Agent[] {
-  return rows.map((row) => {
+function agentsOf({ rows, running, queued, workers }: queries.AgentRows): Agent[] {
+  return rows.map((row, i) => {
     const { id, ...agent } = agentTable.parse(row);
     const [name, version] = id;
     const count = running.find((each) => each.name === name && each.version === version)?.running ?? 0;
     const status = agent.pausedAt ? "paused" : count > 0 ? "running" : "idle";
-    return { name, version, ...agent, status, running: count };
+    const serving = workers.filter(
+      ({ serves, queues }) => serves.includes(`${name}@${version}`) && queues.includes(agent.queue),
+    );
+    const now = { status, running: count, queued: queued[i]!, workers: serving.length } as const;
+    return { name, version, ...agent, ...now };
   });
 }

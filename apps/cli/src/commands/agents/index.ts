@@ -9,16 +9,21 @@ import { facts, jsonLines } from "../../show.ts";
 const agentArgument = () => new Argument("<agent>", "its name");
 
 function agentsTable(agents: readonly Agent[]): string[] {
-  const rows = agents.map(({ name, version, status, running, queue, capabilities, description }) => [
+  const rows = agents.map(({ name, version, running, queued, queue, capabilities, ...agent }) => [
     name,
     version,
-    status,
+    statusOf(agent),
     String(running),
+    String(queued),
     queue,
     capabilities.join(" "),
-    printable(description ?? ""),
+    printable(agent.description ?? ""),
   ]);
-  return table(["AGENT", "VERSION", "STATUS", "RUNNING", "QUEUE", "CAN", "DESCRIPTION"], rows);
+  return table(["AGENT", "VERSION", "STATUS", "RUNNING", "QUEUED", "QUEUE", "CAN", "DESCRIPTION"], rows);
+}
+
+function statusOf({ status, workers }: Pick<Agent, "status" | "workers">): string {
+  return status === "idle" && workers === 0 ? "no worker" : status;
 }
 
 const listAgents = defineCommand<{ capability?: string; queue?: string; limit: number }>({
@@ -53,7 +58,8 @@ const showAgent = defineCommand({
       ...facts([
         ["agent", `${agent.name}, version ${agent.version}`],
         ["does", agent.description && printable(agent.description)],
-        ["status", `${agent.status}, ${agent.running} running`],
+        ["status", `${statusOf(agent)}, ${agent.running} running, ${agent.queued} queued`],
+        ["workers", String(agent.workers)],
         ["queue", agent.queue],
         ["can", agent.capabilities.join(" ") || undefined],
       ]),
