@@ -20,6 +20,7 @@ type Piece = { type?: unknown; text?: unknown; id?: unknown; name?: unknown; [fi
 
 export class UiMessage {
   readonly #emit: (chunk: UIMessageChunk) => void;
+  readonly #failed: (error: Error) => string;
   #parts: Part[] = [];
   #isBegun = false;
   #texts = 0;
@@ -34,8 +35,10 @@ export class UiMessage {
   /** What is known by its id, and is changed wherever it stands. */
   readonly #notes = new Map<string, UIMessageChunk>();
 
-  constructor(emit: (chunk: UIMessageChunk) => void) {
+  /** @param failed what is told of a tool that has failed */
+  constructor(emit: (chunk: UIMessageChunk) => void, failed: (error: Error) => string) {
     this.#emit = emit;
+    this.#failed = failed;
   }
 
   add({ n, step, attempt, ...piece }: Chunk): void {
@@ -135,7 +138,7 @@ export class UiMessage {
     const toolCallId = this.#calls.get(id)!;
     const chunk: UIMessageChunk =
       isError === true
-        ? { type: "tool-output-error", toolCallId, errorText: textOf(output) }
+        ? { type: "tool-output-error", toolCallId, errorText: this.#failed(errorOf(output)) }
         : { type: "tool-output-available", toolCallId, output: output ?? null };
     const isItsCall = (part: Part) =>
       part.kind === "whole" &&
@@ -205,8 +208,10 @@ const placeOf = (key: string) => key.slice(0, key.lastIndexOf("/"));
 /** Whether it is streamed between steps. */
 const isOfRun = (key: string) => key.includes("/-chunks#");
 
-function textOf(output: unknown): string {
-  const { error } = (output ?? {}) as { error?: unknown };
+/** As its model was told. */
+function errorOf(output: unknown): Error {
+  const { error, code } = (output ?? {}) as { error?: unknown; code?: unknown };
   const said = typeof error === "string" ? error : output;
-  return typeof said === "string" ? said : JSON.stringify(said);
+  const message = typeof said === "string" ? said : JSON.stringify(said);
+  return Object.assign(new Error(message), typeof code === "string" ? { code } : {});
 }

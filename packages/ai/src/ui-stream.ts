@@ -4,8 +4,9 @@
 // X2. Behind a step it says nothing of what was before it, and the step itself anew, in place of what the reader has of it: nothing
 //     is lost, and nothing is there twice, wherever the reader was cut off.
 // X3. Whoever stops reading leaves nothing behind that reads on.
+// X4. What went wrong is told in general words, unless it is said how: an error may name servers, users and files.
 
-import type { RunHandle, StreamItem } from "@sentient/agent-core";
+import { RememberedError, type RunHandle, type StreamItem } from "@sentient/agent-core";
 import { withoutSecrets, type Event, type Failure } from "@sentient/schema";
 import type { UIMessageChunk } from "ai";
 import { UiMessage } from "./ui-message.ts";
@@ -15,6 +16,11 @@ export interface UiStreamOptions {
   after?: number;
   /** Whether what the model thought is told: it is, if left out. */
   reasoning?: boolean;
+  /**
+   * What a reader is told of an error: of the run (a `RememberedError`), of a tool, as its model was told, or of reading the run. If
+   * left out, that it failed, and the id of the run, and nothing of what the error says.
+   */
+  onError?: (error: unknown) => string;
   /** Ends it, and not the run. */
   signal?: AbortSignal;
 }
@@ -29,6 +35,7 @@ export interface UiStreamOptions {
  *
  * @param source a handle, or what one streams from its beginning
  * @example return createUIMessageStreamResponse({ stream: toUiStream(sentient.handle(id)) });
+ * @example toUiStream(handle, { onError: (error) => (isOurs(error) ? error.message : "Something went wrong.") });
  */
 export function toUiStream(
   source: RunHandle | AsyncIterable<StreamItem>,
@@ -59,14 +66,18 @@ type Ended = Extract<UIMessageChunk, { type: "finish" | "error" | "abort" }>;
 
 async function* told(
   items: AsyncIterable<StreamItem>,
-  { after, reasoning = true }: UiStreamOptions,
+  { after, reasoning = true, onError }: UiStreamOptions,
   run: string | undefined,
 ): AsyncGenerator<UIMessageChunk, void, undefined> {
   const due: UIMessageChunk[] = [];
   const isAfter = behind(after ?? 0, due);
-  const message = new UiMessage((chunk) => {
-    if (isAfter(chunk) && (reasoning || !chunk.type.startsWith("reasoning-"))) due.push(chunk);
-  });
+  const failed = (error: Error, general: string) => withoutSecrets(onError?.(error) ?? general); // X4
+  const message = new UiMessage(
+    (chunk) => {
+      if (isAfter(chunk) && (reasoning || !chunk.type.startsWith("reasoning-"))) due.push(chunk);
+    },
+    (error) => failed(error, "The tool failed."),
+  );
   let isBegun = after !== undefined;
   const begin = (messageId: string | undefined) => {
     if (!isBegun) due.push({ type: "start", ...(messageId === undefined ? {} : { messageId }) });
@@ -80,13 +91,17 @@ async function* told(
       begin(item.type === "chunk" ? item.chunk.run : item.event.run);
       if (item.type === "chunk") message.add(item.chunk);
       else {
-        ended = endBy(item.event) ?? ended; // what was streamed before may come after it
+        ended = endBy(item.event, failed) ?? ended; // what was streamed before may come after it
         tell(item.event, message);
       }
       yield* due.splice(0);
     }
   } catch (error) {
-    ended = { type: "error", errorText: withoutSecrets((error as Error).message) };
+    const which = run === undefined ? "The run" : `The run ${run}`;
+    ended = {
+      type: "error",
+      errorText: failed(error as Error, `${which} could not be read; reload to try again.`),
+    };
   }
   begin(undefined);
   message.close();
@@ -105,12 +120,17 @@ function behind(steps: number, due: UIMessageChunk[]): (chunk: UIMessageChunk) =
 }
 
 /** @returns how the message ends, if the run has */
-function endBy({ type, data }: Event): Ended | undefined {
+function endBy(
+  { type, data, run }: Event,
+  failed: (error: Error, general: string) => string,
+): Ended | undefined {
   switch (type) {
     case "run.completed":
       return { type: "finish", finishReason: "stop" };
-    case "run.failed":
-      return { type: "error", errorText: (data as { error: Failure }).error.message };
+    case "run.failed": {
+      const { error } = data as { error: Failure };
+      return { type: "error", errorText: failed(new RememberedError(error), `The run ${run} failed.`) };
+    }
     case "run.cancelled": {
       const { reason } = data as { reason?: string };
       return { type: "abort", ...(reason === undefined ? {} : { reason }) };

@@ -145,7 +145,8 @@ test("a tool and its result are parts of the message, and a failed run is its er
     }),
   );
   expect(outcome.isError).toBe(true);
-  expect(chat.error?.message).toContain("refuses (403): no more");
+  expect(chat.error?.message).toBe(`The run ${handle.id} failed.`);
+  await expect(handle.result()).rejects.toThrow("refuses (403): no more");
 });
 
 /** How long the request of a model stays open that another process has cancelled the run of, in milliseconds. */

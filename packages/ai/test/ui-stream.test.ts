@@ -4,7 +4,7 @@ import type { StreamItem } from "@sentient/agent-core";
 import { until } from "@sentient/testkit";
 import type { UIMessageChunk } from "ai";
 import { expect, test } from "vitest";
-import { toUiStream } from "../src/ui-stream.ts";
+import { toUiStream, type UiStreamOptions } from "../src/ui-stream.ts";
 import { textOfMessage } from "./support/chat.ts";
 import {
   completed,
@@ -17,6 +17,7 @@ import {
   piecesOf,
   RESET,
   say,
+  type Said,
 } from "./support/pieces.ts";
 
 test("turns of a model and their tools are the steps of a message", async () => {
@@ -35,7 +36,7 @@ test("turns of a model and their tools are the steps of a message", async () => 
         input: { city: "Graz" },
         output: { sky: "blue" },
       },
-      { type: "tool-weather", toolCallId: "b", state: "output-error", errorText: "no city" },
+      { type: "tool-weather", toolCallId: "b", state: "output-error", errorText: "The tool failed." },
       { type: "step-start" },
       { type: "text", text: "It is blue.", state: "done" },
     ],
@@ -160,34 +161,61 @@ test("questions are one part each, as they stand, and progress is none", async (
   });
 });
 
-const lastOf = async (...ends: object[]) => {
+const lastOf = async (options: UiStreamOptions, ...ends: object[]) => {
   const chunks: UIMessageChunk[] = [];
-  for await (const chunk of toUiStream(itemsOf([["model#1", 1, say("so")]], ...ends))) chunks.push(chunk);
+  const items = itemsOf([["model#1", 1, say("so")]], ...ends);
+  for await (const chunk of toUiStream(items, options)) chunks.push(chunk);
   expect(chunks.map(({ type }) => type)).toEqual(expect.arrayContaining(["text-end", "finish-step"]));
   return chunks.at(-1);
 };
 
+const DETAILS = "connect ECONNREFUSED 10.0.3.7:5432 user=app_rw";
+const failed = { type: "run.failed", data: { error: { name: "Error", message: DETAILS, code: "db.down" } } };
+const messageOfError = (error: unknown) => (error as Error).message;
+
 test("how a run ends is how the message ends, and one that is cut off says so", async () => {
-  expect(await lastOf(completed)).toEqual({ type: "finish", finishReason: "stop" });
-  expect(await lastOf({ type: "run.failed", data: { error: { message: "no luck" } } })).toEqual({
-    type: "error",
-    errorText: "no luck",
-  });
-  expect(await lastOf({ type: "run.cancelled", data: { reason: "enough" } })).toEqual({
+  expect(await lastOf({}, completed)).toEqual({ type: "finish", finishReason: "stop" });
+  expect(await lastOf({}, failed)).toEqual({ type: "error", errorText: "The run run-1 failed." });
+  expect(await lastOf({}, { type: "run.cancelled", data: { reason: "enough" } })).toEqual({
     type: "abort",
     reason: "enough",
   });
-  expect(await lastOf()).toEqual({ type: "finish", finishReason: "interrupted" });
+  expect(await lastOf({})).toEqual({ type: "finish", finishReason: "interrupted" });
 });
 
-test("what goes wrong while it is read is told, without secrets", async () => {
+test("what an error says is told where it is said how, and not else: of the run, and of a tool", async () => {
+  expect(await lastOf({ onError: messageOfError }, failed)).toEqual({ type: "error", errorText: DETAILS });
+  const codeOf = (error: unknown) =>
+    `${(error as Error).constructor.name} ${(error as { code: string }).code}`;
+  expect(await lastOf({ onError: codeOf }, failed)).toMatchObject({ errorText: "RememberedError db.down" });
+  const result = { type: "tool-result", id: "a", name: "ask", output: { error: DETAILS }, isError: true };
+  const said: Said[] = [
+    ["model#1", 1, { type: "tool-call", id: "a", name: "ask", args: {} }],
+    ["tools#1.0/-chunks#1", 1, result],
+  ];
+  expect(JSON.stringify(await messageFor(said))).not.toContain("ECONNREFUSED");
+  const told = await messageFor(said, { onError: messageOfError });
+  expect(told.parts.at(-1)).toMatchObject({ state: "output-error", errorText: DETAILS });
+});
+
+test("what goes wrong while it is read is told, in general or as it is said how, without secrets", async () => {
   async function* failing(): AsyncGenerator<StreamItem> {
     yield { type: "chunk", chunk: piecesOf([["model#1", 1, say("so")]])[0]! };
     throw new Error("no answer from https://ada:secretsecret@db.example");
   }
-  const chunks: UIMessageChunk[] = [];
-  for await (const chunk of toUiStream(failing())) chunks.push(chunk);
-  expect(chunks.at(-1)).toEqual({ type: "error", errorText: "no answer from https://[redacted]@db.example" });
+  const last = async (options?: UiStreamOptions) => {
+    const chunks: UIMessageChunk[] = [];
+    for await (const chunk of toUiStream(failing(), options)) chunks.push(chunk);
+    return chunks.at(-1);
+  };
+  expect(await last()).toEqual({
+    type: "error",
+    errorText: "The run could not be read; reload to try again.",
+  });
+  const onError = messageOfError;
+  expect(await last({ onError })).toMatchObject({
+    errorText: "no answer from https://[redacted]@db.example",
+  });
 });
 
 test("whoever stops reading has nothing read on", async () => {
