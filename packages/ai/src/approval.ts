@@ -2,11 +2,12 @@
 // P1. It is bound to what is done: the tool, its arguments, the run and the very use of it. Another binding is no answer.
 // P2. It holds once: each use asks anew.
 // P3. Whoever acts does not approve: not the run, not its agent, and nobody who speaks for an agent.
+// P4. Who approves is shown all that it is bound to; what is too long for that is not done.
 
 import type { Json } from "@sentient/schema";
 import { z } from "zod";
 import { AiError } from "./errors.ts";
-import { excerpt, refused, type Use } from "./use.ts";
+import { refused, type Use } from "./use.ts";
 
 export interface ApprovalOptions<Args = Json> {
   /** Whether these arguments need a person, for a tool that does not always. */
@@ -21,6 +22,8 @@ export interface ApprovalOptions<Args = Json> {
 
 /** How often somebody may answer who may not. */
 const MOST_ANSWERS = 3;
+/** Of a question, in characters. */
+const MOST_TEXT = 16_384;
 /** Of the binding, which a person may have to copy. */
 const BINDING_LENGTH = 16;
 /** Those who speak for an agent say so. */
@@ -29,12 +32,15 @@ const SPEAKS_FOR_AGENT = /^(?:agent|run|mcp|tool|model):/i;
 /**
  * Asks a person, and returns once there is a yes.
  *
- * @throws `ai.denied`
+ * @throws `ai.denied`; `ai.refused` for arguments that are too long to be shown
  */
 export async function approved(use: Use): Promise<void> {
   const { ctx, options, args } = use;
   const { name, effect, approve = {} } = options;
   const binding = use.binding.slice(0, BINDING_LENGTH);
+  const shown = JSON.stringify(args);
+  const text = `May ${ctx.run.name} use ${name} (${effect}) with ${shown}? Answer with the binding ${binding}.`;
+  if (text.length > MOST_TEXT) throw await refused(ctx, name, tooLong(shown), args); // P4
   const schema = z.object({
     approve: z.boolean(),
     /** Says what is approved. */
@@ -43,7 +49,7 @@ export async function approved(use: Use): Promise<void> {
   });
   for (let answers = 0; answers < MOST_ANSWERS; answers++) {
     const answer = await ctx.ask(`approve:${name}`, {
-      text: `May ${ctx.run.name} use ${name} (${effect}) with ${excerpt(args)}? Answer with the binding ${binding}.`,
+      text,
       schema,
       ...(approve.assignee === undefined ? {} : { assignee: approve.assignee }),
       ...(approve.deadline === undefined ? {} : { deadline: approve.deadline }),
@@ -58,6 +64,10 @@ export async function approved(use: Use): Promise<void> {
     await refused(ctx, name, problem, args);
   }
   throw await denied(use, `${MOST_ANSWERS} answers came from who may not approve it`);
+}
+
+function tooLong(shown: string): string {
+  return `its arguments of ${shown.length} characters cannot be shown to who approves it; make them shorter`;
 }
 
 /** P3. */

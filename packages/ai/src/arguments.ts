@@ -3,10 +3,20 @@
 import type { Context } from "@sentient/agent-core";
 import type { Json } from "@sentient/schema";
 import { z } from "zod";
+import { AiError } from "./errors.ts";
 import { refused } from "./use.ts";
 
+/** @throws `ai.bad_option` for what a model cannot be told */
 export function argumentsSchema(schema: z.ZodType): Json {
-  return z.toJSONSchema(schema, { io: "input" }) as Json;
+  try {
+    return z.toJSONSchema(schema, { io: "input" }) as Json;
+  } catch (cause) {
+    throw new AiError({
+      code: "ai.bad_option",
+      message: `a tool: no model can be told what its input is: ${(cause as Error).message}; take a schema of what JSON has, such as z.iso.datetime() for a time`,
+      cause,
+    });
+  }
 }
 
 /** @throws `ai.refused`, told to the log as well, for what does not fit */

@@ -1,12 +1,13 @@
 // Effects. Owns: doing something once that changes the world, and what is known of it.
 // F1. Three things are told, in this order: what is about to be done, and what came of it: `done`, `failed`, or `unknown`.
 // F2. Unknown is what was cut off: by a crash, by its time, or by its own word. It is looked into before anything else happens.
+// F3. What has come back was done, whatever it brings along: what cannot be kept of that is told, and is no failure.
 
 import type { Json } from "@sentient/schema";
 import { z } from "zod";
 import { AiError } from "./errors.ts";
 import type { Verified } from "./tool.ts";
-import { excerpt, runBounded, type Use } from "./use.ts";
+import { beginningOf, excerpt, givenBy, MOST_TOLD, type Use } from "./use.ts";
 
 /** How often it is done anew where it was found not to have been done. */
 const MOST_ROUNDS = 5;
@@ -22,8 +23,9 @@ export async function performOnce(use: Use): Promise<Json> {
       return await ctx.step(
         name,
         async (step) => {
-          const output = await runBounded(use, step);
-          step.emit("tool.outcome", { tool: name, binding, outcome: "done" });
+          const { output, problem } = givenBy(use, await options.run(args, step)); // F3
+          const why = problem === undefined ? {} : { why: beginningOf(problem, MOST_TOLD) };
+          step.emit("tool.outcome", { tool: name, binding, outcome: "done", ...why });
           return output;
         },
         { once: true, idempotencyKey, ...(timeout === undefined ? {} : { timeout }) },
@@ -35,7 +37,7 @@ export async function performOnce(use: Use): Promise<Json> {
         throw error;
       }
       await tell(use, "unknown", (error as Error).message);
-      const found = await (options.verify ? verified(use) : saidByPerson(use));
+      const found = await foundOut(use);
       if (found.done) {
         await tell(use, "done", "as was found out");
         return found.output;
@@ -54,24 +56,54 @@ function isUnknown(error: unknown): boolean {
 }
 
 function tell({ ctx, options, binding }: Use, outcome: string, why: string): Promise<void> {
-  return ctx.emit("tool.outcome", { tool: options.name, binding, outcome, why: why.slice(0, 1_024) });
+  return ctx.emit("tool.outcome", { tool: options.name, binding, outcome, why: beginningOf(why, MOST_TOLD) });
+}
+
+/** F2. Where the tool cannot find out, a person says. */
+async function foundOut(use: Use): Promise<Verified<Json>> {
+  const { ctx, options } = use;
+  if (!options.verify) return saidByPerson(use);
+  try {
+    return await verified(use);
+  } catch (error) {
+    if (ctx.signal.aborted) throw error;
+    return saidByPerson(use, ` It could not find out itself: ${(error as Error).message}.`);
+  }
 }
 
 /** E2. */
-function verified({ ctx, options, args, idempotencyKey }: Use): Promise<Verified<Json>> {
+function verified(use: Use): Promise<Verified<Json>> {
+  const { ctx, options, args, idempotencyKey } = use;
   const { name, verify, timeout } = options;
   return ctx.step(
     `${name}:verify`,
-    ({ signal }) => verify!(args, { signal, idempotencyKey }),
+    async ({ signal }): Promise<Verified<Json>> => {
+      const found = await verify!(args, { signal, idempotencyKey });
+      if (typeof (found as { done?: unknown } | undefined)?.done !== "boolean") throw badVerifyError(name);
+      return found.done ? { done: true, output: givenBy(use, found.output).output } : { done: false };
+    },
     timeout === undefined ? {} : { timeout },
   );
 }
 
+function badVerifyError(name: string): AiError {
+  return new AiError({
+    code: "ai.bad_option",
+    message: `the tool ${name}: \`verify\` answers { done: true, output } or { done: false }, and gave neither; mend it`,
+    retryable: false,
+  });
+}
+
+/** Of the arguments and of what went wrong, in characters: a question has 16,384 at most. */
+const MOST_ARGUMENTS = 14_000;
+const MOST_WHY = 1_024;
+
 /** E2. */
-async function saidByPerson({ ctx, options, args, binding }: Use): Promise<Verified<Json>> {
+async function saidByPerson({ ctx, options, args, binding }: Use, why = ""): Promise<Verified<Json>> {
   const { name } = options;
+  const shown = beginningOf(JSON.stringify(args), MOST_ARGUMENTS);
   const { value } = await ctx.ask(`outcome:${name}`, {
-    text: `${name} with ${excerpt(args)} was begun and cut off (${binding.slice(0, 16)}). Was it done? Say { "done": true, "output": … }, or { "done": false } to have it done.`,
+    text: `${name} with ${shown} was begun and cut off (${binding.slice(0, 16)}).${beginningOf(why, MOST_WHY)} Was it done? Say { "done": true, "output": … }, or { "done": false } to have it done.`,
     schema: z.discriminatedUnion("done", [
       z.object({ done: z.literal(true), output: z.json().default(null) }),
       z.object({ done: z.literal(false) }),

@@ -11,7 +11,7 @@ import { approved, type ApprovalOptions } from "./approval.ts";
 import { argumentsSchema } from "./arguments.ts";
 import { performOnce } from "./effect.ts";
 import { AiError } from "./errors.ts";
-import { refused, runBounded, type Use } from "./use.ts";
+import { refused, runBounded, type Fits, type Use } from "./use.ts";
 
 /** `read` changes nothing; `write` changes something; `danger` does so that nobody can take back. */
 export type Effect = "read" | "write" | "danger";
@@ -61,7 +61,13 @@ export interface DefinedTool extends Tool {
   readonly effect: Effect;
 }
 
-const Options = z.object({
+const aFunction = z.custom<(...given: never[]) => unknown>(
+  (value) => typeof value === "function",
+  "a function",
+);
+
+/** Strict: `aprove` would be a tool that nobody approves. */
+const Options = z.strictObject({
   name: z.string().regex(/^[a-zA-Z0-9_-]{1,64}$/, "letters, digits, _ and -, at most 64"),
   description: z.string().max(4_096),
   effect: z.enum(["read", "write", "danger"]),
@@ -71,14 +77,26 @@ const Options = z.object({
     .min(1)
     .max(1024 * 1024)
     .default(64 * 1024),
-  run: z.custom<RawToolOptions["run"]>((value) => typeof value === "function", "a function"),
+  inputSchema: z.unknown().optional(),
+  approve: z
+    .strictObject({
+      when: aFunction.optional(),
+      assignee: z.string().optional(),
+      deadline: z.number().optional(),
+      by: aFunction.optional(),
+    })
+    .optional(),
+  retry: z.looseObject({}).optional(),
+  verify: aFunction.optional(),
+  run: aFunction,
 });
 
 /**
  * Describes something that a model may do.
  *
  * What `run` throws is told to the model. A tool that changes something and cannot know whether it has should throw an `AiError`
- * with the code `ai.outcome_unknown`: that counts as cut off.
+ * with the code `ai.outcome_unknown`: that counts as cut off. Once its `run` has returned it was done: what does not fit `output`
+ * or is too large then is told to the model, and is an error only of a tool that reads.
  *
  * @throws `ai.bad_option`
  * @example
@@ -92,11 +110,12 @@ export function defineTool<I extends z.ZodType, O extends z.ZodType = z.ZodType<
   options: ToolOptions<I, O>,
 ): DefinedTool {
   const { input, output, ...rest } = options;
-  const raw = { ...rest, inputSchema: argumentsSchema(input) };
-  const fits = (value: unknown) => (output ? output.parse(value) : value);
-  const run = async (args: Json, tool: ToolContext) =>
-    fits(await rest.run(args as z.output<I>, tool)) as Json;
-  return toolOf({ ...(raw as unknown as RawToolOptions), run }, (args) => input.safeParse(args));
+  const raw = checked(rest as unknown as Unchecked);
+  return toolOf(
+    { ...raw, inputSchema: argumentsSchema(input) },
+    (args) => input.safeParse(args),
+    (gave) => (output ? output.parse(gave) : gave),
+  );
 }
 
 /**
@@ -105,34 +124,40 @@ export function defineTool<I extends z.ZodType, O extends z.ZodType = z.ZodType<
  * @throws `ai.bad_option`
  */
 export function rawTool(options: RawToolOptions): DefinedTool {
-  return toolOf(options, (args) => z.record(z.string(), z.json()).safeParse(args));
+  return toolOf(checked(options), (args) => z.record(z.string(), z.json()).safeParse(args));
 }
 
 type Check = (args: Json) => z.ZodSafeParseResult<unknown>;
 
-function toolOf(given: RawToolOptions, check: Check): DefinedTool {
+type Unchecked = Omit<RawToolOptions, "inputSchema">;
+
+function checked<Given extends Unchecked>(given: Given): Given & { maxOutput: number } {
   const parsed = Options.safeParse(given);
-  if (!parsed.success)
-    throw new AiError({ code: "ai.bad_option", message: `a tool: ${z.prettifyError(parsed.error)}` });
-  const options = { ...given, ...parsed.data };
+  if (parsed.success) return { ...given, maxOutput: parsed.data.maxOutput };
+  throw new AiError({ code: "ai.bad_option", message: `a tool: ${z.prettifyError(parsed.error)}` });
+}
+
+function toolOf(options: Use["options"], check: Check, fits: Fits = (gave) => gave): DefinedTool {
   const { name, description, effect, inputSchema } = options;
   return Object.freeze({
     name,
     description,
     effect,
     input: inputSchema,
-    call: (ctx: Context, call: ToolCall) => use(ctx, call, options, check),
+    call: (ctx: Context, call: ToolCall) => use(ctx, call, { options, check, fits }),
   });
 }
 
-async function use(ctx: Context, call: ToolCall, options: Use["options"], check: Check): Promise<Json> {
+type Description = Pick<Use, "options" | "fits"> & { check: Check };
+
+async function use(ctx: Context, call: ToolCall, { options, check, fits }: Description): Promise<Json> {
   const { name, effect, approve } = options;
-  const checked = check(call.args); // E4
-  if (!checked.success) throw await refused(ctx, name, z.prettifyError(checked.error), call.args);
-  const args = checked.data as Json;
+  const parsed = check(call.args); // E4
+  if (!parsed.success) throw await refused(ctx, name, z.prettifyError(parsed.error), call.args);
+  const args = parsed.data as Json;
   const idempotencyKey = `${ctx.key}/${name}/${call.id}`;
   const binding = hashOf(canonicalJson({ name, args: asSent(args), key: idempotencyKey }));
-  const one: Use = { ctx, options, args, binding, idempotencyKey };
+  const one: Use = { ctx, options, fits, args, binding, idempotencyKey };
   if (effect === "danger" || approve?.when?.(args)) await approved(one); // E3
   if (effect !== "read") return performOnce(one); // E1
   const { retry, timeout } = options;

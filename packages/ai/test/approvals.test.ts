@@ -141,6 +141,31 @@ describe("what is dangerous", () => {
   });
 });
 
+describe("who approves sees all that is done", () => {
+  const lengthened = (more: number, cmd = "rm -rf /") =>
+    once("drop", { table: "harmless ".repeat(more) + cmd });
+
+  test("also where it is long", async () => {
+    const at = dropping();
+    const { question } = await asked(at, lengthened(1_500));
+    expect((await question()).text).toContain('harmless rm -rf /"}? Answer');
+  });
+
+  test("and what is too long to be shown is not asked for, which the model hears, and the log", async () => {
+    const at = dropping();
+    const { handle, sentient } = await asked(at, lengthened(2_000));
+    const why = "its arguments of 18020 characters cannot be shown to who approves it; make them shorter";
+    expect(await handle.result()).toMatchObject({
+      output: `it gave {"error":"drop was not used: ${why}","code":"ai.refused"}`,
+    });
+    expect((await sentient.questions.list({ status: "answered" })).questions).toEqual([]);
+    expect(at.dropped).toEqual([]);
+    expect(await toolEvents(sentient, handle.id)).toMatchObject([
+      ["tool.refused", { why, args: expect.stringMatching(/… and 16,996 characters more$/) }],
+    ]);
+  });
+});
+
 test("what is only sometimes dangerous asks only then", async () => {
   for (const [table, asks] of [
     ["draft", 0],

@@ -3,27 +3,17 @@
 import { atEveryCrash, VirtualClock } from "@sentient/agent-core/testing";
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
-import { AiError, defineTool, type ToolOptions } from "../src/index.ts";
+import { AiError, defineTool, rawTool } from "../src/index.ts";
+import { boundedJson } from "../src/bounded.ts";
 import { agentOf, once, testSentient, toolEvents, type Talk } from "./support/assistants.ts";
+import { charging } from "./support/charging.ts";
 
-const Amount = z.object({ cents: z.int().min(1) });
-
-/** Takes money, and keeps a book of it. */
-function charging(more: Partial<ToolOptions<typeof Amount, z.ZodType<string>>> = {}) {
-  const book: string[] = [];
-  const tool = defineTool({
-    name: "charge",
-    description: "takes money",
-    effect: "write",
-    input: Amount,
-    output: z.string(),
-    run: ({ cents }, { idempotencyKey }) => {
-      book.push(idempotencyKey);
-      return `took ${cents}`;
-    },
-    ...more,
-  });
-  return { tool, book };
+function codeOf(act: () => unknown): unknown {
+  try {
+    return act();
+  } catch (error) {
+    return (error as { code?: unknown }).code;
+  }
 }
 
 describe("a tool", () => {
@@ -98,11 +88,36 @@ describe("a tool", () => {
   });
 
   test.each([
+    ["x", 1],
+    ["\u0001", 6],
+    ["é😀", 6],
+  ])("gives no more bytes than it may, whatever they are: %j", (text, size) => {
+    const given = boundedJson(text.repeat(10_000), 1_000, "it") as string;
+    expect(given).toContain("characters in all]");
+    const bytes = Buffer.byteLength(JSON.stringify(given));
+    expect(bytes).toBeLessThanOrEqual(1_000);
+    expect(bytes).toBeGreaterThan(1_000 - 2 * size);
+    expect(given.isWellFormed()).toBe(true);
+  });
+
+  test.each([
+    [{ aprove: {} }, /Unrecognized key: "aprove"/],
+    [{ approve: { wen: () => true } }, /Unrecognized key: "wen"/],
+    [{ verify: true }, /a function/],
     [{ name: "two words" }, /letters, digits/],
     [{ maxOutput: 2 ** 30 }, /maxOutput/],
     [{ effect: "maybe" as never }, /effect/],
   ])("that is described as %o is refused", (more, why) => {
-    expect(() => charging(more)).toThrow(why);
+    expect(() => charging(more as never)).toThrow(why);
+    const raw = { name: "n", description: "", effect: "read", inputSchema: {}, run: () => null, ...more };
+    expect(() => rawTool(raw as never)).toThrow(why);
+    expect(codeOf(() => charging(more as never))).toBe("ai.bad_option");
+  });
+
+  test("whose input no model can be told is refused", () => {
+    expect(codeOf(() => charging({ input: z.object({ cents: z.date() }) as never }))).toBe("ai.bad_option");
+    expect(() => charging({ input: z.object({ cents: z.date() }) as never })).toThrow(/z\.iso\.datetime/);
+    expect(() => charging({ input: undefined as never, inptu: z.object({}) } as never)).toThrow(/"inptu"/);
   });
 });
 
