@@ -7,11 +7,13 @@ import { describe, expect, test } from "vitest";
 import type { Json } from "@sentient/schema";
 import type { McpTools } from "../src/mcp/index.ts";
 import { toolName } from "../src/mcp/names.ts";
-import { agentOf, once, testSentient, type Talk } from "./support/assistants.ts";
+import { agentOf, once, testSentient, toolEvents, type Talk } from "./support/assistants.ts";
 import { forgetfulServer } from "./support/forgetful.ts";
 import { folder, isAlive, notes, notesByHttp, programOf, toolsOf, type Entry } from "./support/notes.ts";
 
 const PAGED = new URL("./fixtures/paged-server.ts", import.meta.url);
+const ODD = new URL("./fixtures/odd-server.ts", import.meta.url);
+const MUTE = new URL("./fixtures/mute-server.ts", import.meta.url);
 
 /** What an agent's model hears of one use of a tool. */
 async function used({ tools }: Pick<McpTools, "tools">, name: string, args: Json = {}): Promise<string> {
@@ -45,6 +47,7 @@ describe("what a server offers", () => {
       [
         "die write",
         "die-once read",
+        "dump write",
         "env read",
         "erase danger",
         "fail write",
@@ -53,6 +56,7 @@ describe("what a server offers", () => {
         "notes_count read",
         "picture read",
         "say read",
+        "vague danger",
       ].toSorted(),
     );
     expect(toolOf(server, "notes_append")).toMatchObject({
@@ -103,6 +107,16 @@ describe("what a server offers", () => {
       code: "ai.mcp_unreachable",
     });
   });
+
+  test("is not there where its program ends, which has said why, and no secret", async () => {
+    const mute = toolsOf(programOf(MUTE, { NOTES_TOKEN: "hunter2-hunter2" }));
+    const { message } = await mute.then(
+      () => new Error("it is there"),
+      (error: Error) => error,
+    );
+    expect(message).toContain("GITHUB_TOKEN is missing; NOTES_TOKEN is [redacted]; nothing was asked of it");
+    expect(message.length).toBeLessThan(1_500);
+  });
 });
 
 describe("what a server answers", () => {
@@ -130,6 +144,30 @@ describe("what a server answers", () => {
       expect(await used(server, "say", { length })).toContain("say was asked for and cut off");
       expect(await used(server, "say", { length: 3 })).toBe('it gave "xxx"');
     }
+  });
+
+  test("is of what changes something never a reason to ask again: it was done, and the model hears that", async () => {
+    const server = await notes();
+    const heard = await used(server, "dump", { length: 130_000 });
+    expect(heard).toContain("it was done; what it gave has 130010 bytes, and 65536 is the most");
+    expect(heard.length).toBeLessThan(65_536);
+    expect(server.did()).toEqual(["start", "dump"]);
+    const odd = await notes({}, ODD);
+    expect(await used(odd, "misfit")).toBe('it gave {"n":"many"}');
+    expect(await used(odd, "misfit-read")).toMatch(/misfit-read failed: .*schema/);
+    expect(odd.did()).toEqual(["misfit", "misfit-read"]);
+  });
+
+  test("is of what changes something unknown where it cannot be read, and else an error", async () => {
+    const odd = await notes({}, ODD);
+    expect(await used(odd, "garbled-read")).toContain("garbled-read failed:");
+    const { agent } = agentOf(odd.tools, once("garbled", {}));
+    const sentient = await testSentient({
+      agents: [agent],
+      answers: { "outcome:garbled": { done: true, output: "somebody looked" } },
+    });
+    expect(await sentient.execute(agent)).toMatchObject({ text: 'it gave "somebody looked"' });
+    expect(odd.did()).toEqual(["garbled-read", "garbled"]);
   });
 
   test("is an error that the model hears, once, if that is what it is", async () => {
@@ -162,8 +200,18 @@ describe("a call", () => {
       agents: [agent],
       answers: { "outcome:die": { done: true, output: "somebody looked" } },
     });
-    expect(await sentient.execute(agent)).toMatchObject({ text: 'it gave "somebody looked"' });
+    const handle = await sentient.start(agent);
+    expect(await handle.result()).toMatchObject({ text: 'it gave "somebody looked"' });
     expect(server.did()).toEqual(["start", "die"]);
+    expect(await toolEvents(sentient, handle.id)).toContainEqual([
+      "tool.outcome",
+      expect.objectContaining({
+        outcome: "unknown",
+        why: expect.stringMatching(
+          /; it said: .*the disk is gone, and so am I; the token was \[redacted\];/s,
+        ),
+      }),
+    ]);
   });
 
   test("ends at the server when its run is cancelled", async () => {

@@ -2,9 +2,12 @@
 // N1. There is one at a time; who comes while it is being made waits for it.
 // N2. Nothing that may have reached a server is sent again here.
 
+import type { Readable } from "node:stream";
+import { stripVTControlCharacters } from "node:util";
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import { StdioClientTransport } from "@modelcontextprotocol/client/stdio";
 import { systemClock, sleep } from "@sentient/db-pool";
+import { withoutSecrets } from "@sentient/schema";
 import { AiError } from "../errors.ts";
 import { boundedFetch } from "./bounded-fetch.ts";
 
@@ -31,11 +34,16 @@ const CONNECT_MS = 30_000;
 const PAUSE_MS = 250;
 /** Who answers with more than that at once is not listened to any longer: a tool may give 1 MiB, and it may stand there twice. */
 const MOST_BYTES = 4 * 1024 * 1024;
+/** Of what a program writes on its standard error, in characters. */
+const MOST_SAID = 1_024;
+const SECRET_NAME = /(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)$/i;
 
 export class Connection {
   readonly #address: McpAddress;
   #client: Promise<Client> | undefined;
   #isClosed = false;
+  /** The last that its program has written on its standard error. */
+  #said = "";
 
   constructor(address: McpAddress) {
     this.#address = address;
@@ -51,6 +59,13 @@ export class Connection {
     return client;
   }
 
+  /** For an error: what a program said before it was gone, without secrets; nothing if it was silent. */
+  get lastSaid(): string {
+    if (!("command" in this.#address)) return "";
+    const said = withoutSecrets(stripVTControlCharacters(this.#said), secretsOf(this.#address)).trim();
+    return said === "" ? "" : `; it said: ${said.slice(-MOST_SAID).toWellFormed()}`;
+  }
+
   #forget(client: Promise<Client>): void {
     if (this.#client === client) this.#client = undefined;
   }
@@ -60,7 +75,8 @@ export class Connection {
       try {
         return await this.#connectOnce(onBroken);
       } catch (cause) {
-        if (attempt >= ATTEMPTS || this.#isClosed) throw unreachableError(this.#address, cause);
+        if (attempt >= ATTEMPTS || this.#isClosed)
+          throw unreachableError(this.#address, cause, this.lastSaid);
         await sleep(systemClock, PAUSE_MS * attempt, new AbortController().signal);
       }
     }
@@ -78,7 +94,7 @@ export class Connection {
     );
     Object.assign(client, { onerror: () => {} }); // who asked hears of it
     try {
-      await client.connect(transportTo(this.#address), { timeout: CONNECT_MS });
+      await client.connect(this.#transport(), { timeout: CONNECT_MS });
     } catch (error) {
       await client.close().catch(() => {});
       throw error;
@@ -86,6 +102,15 @@ export class Connection {
     Object.assign(client, { onclose: onBroken });
     if (this.#isClosed) await client.close();
     return client;
+  }
+
+  #transport(): StdioClientTransport | StreamableHTTPClientTransport {
+    if (!("command" in this.#address)) return transportTo(this.#address);
+    this.#said = "";
+    const transport = startedBy(this.#address);
+    const hear = (said: string) => void (this.#said = (this.#said + said).slice(-2 * MOST_SAID));
+    (transport.stderr as Readable | null)?.setEncoding("utf8").on("data", hear);
+    return transport;
   }
 
   /** Has the next one who comes make a new one. */
@@ -101,19 +126,23 @@ export class Connection {
   }
 }
 
-function transportTo(address: McpAddress): StdioClientTransport | StreamableHTTPClientTransport {
-  if ("command" in address) {
-    const { command, args = [], env, cwd } = address;
-    return new StdioClientTransport({
-      command,
-      args: [...args],
-      stderr: "ignore", // it is not this program's to say
-      maxBufferSize: MOST_BYTES,
-      ...(env ? { env: { ...env } } : {}),
-      ...(cwd === undefined ? {} : { cwd }),
-    });
-  }
-  const { url, headers } = address;
+function startedBy({ command, args = [], env, cwd }: McpProgram): StdioClientTransport {
+  return new StdioClientTransport({
+    command,
+    args: [...args],
+    stderr: "pipe", // it is not this program's to say, but may be why there is no answer
+    maxBufferSize: MOST_BYTES,
+    ...(env ? { env: { ...env } } : {}),
+    ...(cwd === undefined ? {} : { cwd }),
+  });
+}
+
+/** What it was given as secrets, by their names. */
+function secretsOf({ env = {} }: McpProgram): string[] {
+  return Object.entries(env).flatMap(([name, value]) => (SECRET_NAME.test(name) ? value : []));
+}
+
+function transportTo({ url, headers }: McpUrl): StreamableHTTPClientTransport {
   return new StreamableHTTPClientTransport(new URL(url), {
     fetch: boundedFetch(MOST_BYTES),
     ...(headers ? { requestInit: { headers: { ...headers } } } : {}),
@@ -124,10 +153,10 @@ export function nameOf(address: McpAddress): string {
   return "command" in address ? address.command : new URL(address.url).host;
 }
 
-function unreachableError(address: McpAddress, cause: unknown): AiError {
+function unreachableError(address: McpAddress, cause: unknown, said: string): AiError {
   return new AiError({
     code: "ai.mcp_unreachable",
-    message: `the MCP server ${nameOf(address)} cannot be reached: ${(cause as Error).message}; nothing was asked of it`,
+    message: `the MCP server ${nameOf(address)} cannot be reached: ${(cause as Error).message}${said}; nothing was asked of it`,
     retryable: true,
     cause,
   });

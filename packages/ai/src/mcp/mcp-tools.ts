@@ -1,6 +1,7 @@
 // Tools of an MCP server. Owns: what of a server a model may use, and how it is called.
 // M1. A use is a step. What only reads may be done again; what changes something is begun once, and where it was cut off its
 //     outcome is unknown, to us as to the model: it is not done again.
+//     So it is where the answer cannot be read. What does not fit the server's own schema is an error only of what reads.
 // M2. What a server says of itself is no more than a hint, and the caller's `effect` has the last word.
 // M3. The end of a step reaches the server as a request that is cancelled.
 
@@ -24,7 +25,7 @@ export interface McpToolsOptions {
   prefix?: string;
   /** The tools to take, by the server's names for them: all if left out. */
   only?: readonly string[];
-  /** What a tool does to the world. If left out, as the server's annotations have it: `read` where it says so, `danger` where it says that it destroys, else `write`. */
+  /** What a tool does to the world. If left out, as the server's annotations have it: `read` where it says so, `write` where it says that it destroys nothing, else `danger`, as it may. */
   effect?: (tool: McpTool) => Effect;
   /** Of a call, in milliseconds: 60,000 if left out. */
   timeout?: number;
@@ -110,7 +111,7 @@ function toolOf(
 
 function effectOf({ annotations = {} }: McpTool): Effect {
   if (annotations.readOnlyHint) return "read";
-  return annotations.destructiveHint ? "danger" : "write";
+  return annotations.destructiveHint === false ? "write" : "danger"; // what says nothing may destroy: so MCP has it
 }
 
 interface Asking {
@@ -123,7 +124,7 @@ interface Asking {
 }
 
 async function ask(asking: Asking, isAgain = false): Promise<CallToolResult> {
-  const { connection, tool, args, step } = asking;
+  const { connection, tool, effect, args, step } = asking;
   const client = await connection.client();
   step.signal.throwIfAborted();
   try {
@@ -136,14 +137,15 @@ async function ask(asking: Asking, isAgain = false): Promise<CallToolResult> {
       {
         signal: step.signal, // M3
         timeout: NO_TIMEOUT,
-        toolDefinition: tool,
+        toolDefinition: effect === "read" ? tool : withoutOutputSchema(tool),
         onprogress: ({ progress, total, message }) => step.progress(progress, total, message),
       },
     );
   } catch (error) {
     step.signal.throwIfAborted();
     const what = meaningOf(error);
-    if (what === "answered") throw failedError(asking.name, (error as Error).message, error);
+    const hasFailed = what === "answered" || (what === "unreadable" && effect === "read");
+    if (hasFailed) throw failedError(asking.name, (error as Error).message, error);
     if (what === "unknown session" && !isAgain) {
       await connection.renew();
       return ask(asking, true);
@@ -152,27 +154,40 @@ async function ask(asking: Asking, isAgain = false): Promise<CallToolResult> {
   }
 }
 
-/** Codes of what came back from the server, and is no result. */
-const ANSWERED: readonly string[] = [
-  SdkErrorCode.InvalidResult,
-  SdkErrorCode.UnsupportedResultType,
-  SdkErrorCode.InputRequiredRoundsExceeded,
-];
+/** M1. The SDK says that the call has failed where what it gave does not fit. */
+function withoutOutputSchema({ outputSchema: _, ...tool }: McpTool): McpTool {
+  return tool;
+}
 
-/** What is known of a call that has no result: a session that a server does not know is one for which it has done nothing. */
-function meaningOf(error: unknown): "answered" | "unknown session" | "cut off" {
+/** Codes of what came back from the server, and says no more. */
+const UNREADABLE: readonly string[] = [SdkErrorCode.InvalidResult, SdkErrorCode.UnsupportedResultType];
+
+/**
+ * What is known of a call that has no result: a session that a server does not know is one for which it has done nothing, and
+ * neither has one that asks for more before it does it.
+ */
+function meaningOf(error: unknown): "answered" | "unreadable" | "unknown session" | "cut off" {
   if (ProtocolError.isInstance(error)) return "answered";
   if (SdkHttpError.isInstance(error) && error.status === 404) return "unknown session";
   if (SdkHttpError.isInstance(error) && error.status !== undefined && error.status < 500) return "answered";
-  return SdkError.isInstance(error) && ANSWERED.includes(error.code) ? "answered" : "cut off";
+  if (!SdkError.isInstance(error)) return "cut off";
+  if (asksForMore(error)) return "answered";
+  return UNREADABLE.includes(error.code) ? "unreadable" : "cut off";
+}
+
+function asksForMore({ code, data }: SdkError): boolean {
+  const { resultType } = (data ?? {}) as { resultType?: unknown };
+  return code === SdkErrorCode.InputRequiredRoundsExceeded || resultType === "input_required";
 }
 
 /** M1. */
-function cutOffError({ name, effect }: Asking, cause: unknown): AiError {
+function cutOffError({ name, effect, connection }: Asking, cause: unknown): AiError {
   const isRead = effect === "read";
+  const isGone = SdkError.isInstance(cause) && cause.code === SdkErrorCode.ConnectionClosed;
+  const what = meaningOf(cause) === "unreadable" ? "its answer cannot be read" : "cut off";
   return new AiError({
     code: isRead ? "ai.mcp_unreachable" : "ai.outcome_unknown",
-    message: `${name} was asked for and cut off: ${(cause as Error).message}${isRead ? "" : "; nobody knows whether it was done"}`,
+    message: `${name} was asked for and ${what}: ${(cause as Error).message}${isGone ? connection.lastSaid : ""}${isRead ? "" : "; nobody knows whether it was done"}`,
     retryable: isRead,
     cause,
   });

@@ -12,7 +12,8 @@ export async function forgetfulServer() {
   const did: string[] = [];
   const begin = async () => {
     const server = new McpServer({ name: "forgetful", version: "1" });
-    server.registerTool("note", { inputSchema: z.object({ text: z.string() }) }, ({ text }) => {
+    const annotations = { destructiveHint: false };
+    server.registerTool("note", { inputSchema: z.object({ text: z.string() }), annotations }, ({ text }) => {
       did.push(text);
       return { content: [{ type: "text", text: `noted ${text}` }] };
     });

@@ -40,9 +40,12 @@ export function entriesOf(ledger: string): Entry[] {
 }
 
 /** Tools of a server of its own, by stdio. */
-export async function notes(options: McpToolsOptions = {}) {
+export async function notes(options: McpToolsOptions = {}, fixture = NOTES) {
   const ledger = join(await folder(), "ledger");
-  const tools = await toolsOf(programOf(NOTES, { LEDGER: ledger }), options);
+  const tools = await toolsOf(
+    programOf(fixture, { LEDGER: ledger, NOTES_TOKEN: "hunter2-hunter2" }),
+    options,
+  );
   return { ...tools, ledger: () => entriesOf(ledger), did: () => entriesOf(ledger).map(({ did }) => did) };
 }
 
