@@ -79,6 +79,18 @@ test("the same turn, asked twice, is answered in turn", async () => {
   expect(said).toEqual(["heads", "tails", "tails"]);
 });
 
+test("recorded anew, a file has what was said now, and keeps the old where nothing was", async () => {
+  const file = await freshFile();
+  const told = async () => textOf(await untilEnd(replayed(file)(turnOf("toss"), never)));
+  await untilEnd(record(scripted(["old"]), file)(turnOf("toss"), never));
+  await failureOf(untilEnd(record(scripted([new Error("overloaded")]), file)(turnOf("toss"), never)));
+  expect(await told()).toBe("old");
+  const anew = record(scripted(["new", "too"]), file);
+  for (const text of ["toss", "again"]) await untilEnd(anew(turnOf(text), never));
+  expect(await told()).toBe("new");
+  expect(readFileSync(file, "utf8").trim().split("\n")).toHaveLength(2);
+});
+
 test("a turn that was not recorded is told, with what it differs in from the nearest", async () => {
   const file = await freshFile();
   const recording = record(

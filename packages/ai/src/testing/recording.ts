@@ -2,8 +2,9 @@
 // R1. A turn is known by what is asked in it, and not by when or by whom: so turns beside each other find their answers.
 // R2. What is or looks like a secret is not written, and does not tell turns apart.
 // R3. Only whole answers are written; what failed or was left is asked again.
+// R4. What is recorded anew takes the place of what was there, once there is something of it: nothing old is said again.
 
-import { appendFileSync, existsSync, mkdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Model, Turn, TurnEvent } from "@sentient/agent-core";
 import { canonicalJson, hashOf, withoutSecrets, type Json } from "@sentient/schema";
@@ -12,7 +13,7 @@ import { AiError } from "../errors.ts";
 import { differenceOf } from "./difference.ts";
 
 export interface RecordOptions {
-  /** `all`, if left out, asks each time; `auto` asks only what is not there yet. */
+  /** `all`, if left out, asks each time, and begins the file anew; `auto` asks only what is not there yet, and adds it. */
   mode?: "all" | "auto";
 }
 
@@ -27,13 +28,15 @@ const Entry = z.object({
 type Entry = z.output<typeof Entry>;
 
 /**
- * A model that writes to a file, a line for each turn, what it was asked and what it said, without secrets.
+ * A model that writes to a file, a line for each turn, what it was asked and what it said, without secrets. In mode `all` what
+ * was in the file is gone once the first turn is over: two that record at once need a file each.
  *
  * @throws when asked: `ai.bad_recording`, and what the model throws
  * @example const model = record(fromAiSdk(openai("gpt-5")), "test/answers.jsonl", { mode: "auto" });
  */
 export function record(model: Model, file: string, { mode = "all" }: RecordOptions = {}): Model {
   let known: Recorded | undefined;
+  let isBegun = mode === "auto";
   return async function* recording(turn, signal) {
     const asked = toldOf(turn);
     if (mode === "auto") {
@@ -44,7 +47,10 @@ export function record(model: Model, file: string, { mode = "all" }: RecordOptio
     const events: TurnEvent[] = [];
     for await (const event of model(turn, signal)) {
       events.push(event);
-      if (event.type === "end") write(file, { ...asked, events: withoutSecretsIn(events) }); // R3, and whoever reads may stop here
+      if (event.type === "end") {
+        write(file, { ...asked, events: withoutSecretsIn(events) }, isBegun ? "a" : "w"); // R3, R4, and whoever reads may stop here
+        isBegun = true;
+      }
       yield event;
     }
   };
@@ -119,9 +125,9 @@ function redacted<T>(value: T): T {
   ) as T;
 }
 
-function write(file: string, entry: Entry): void {
+function write(file: string, entry: Entry, flag: "a" | "w"): void {
   mkdirSync(dirname(file), { recursive: true });
-  appendFileSync(file, `${JSON.stringify(entry)}\n`);
+  writeFileSync(file, `${JSON.stringify(entry)}\n`, { flag });
 }
 
 function read(file: string): Entry[] {
