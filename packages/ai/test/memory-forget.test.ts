@@ -177,6 +177,124 @@ describe("a source that is forgotten", () => {
   });
 });
 
+describe("a thread that is forgotten", () => {
+  const tell =
+    (memory: MemoryStore, more: (ctx: Context, message: string) => Promise<unknown>) => (ctx: Context) =>
+      memory.say(ctx, "ada", [said(SECRET)]).then(([message]) => more(ctx, message!));
+
+  test("takes with it what was said in it and what is remembered of it: no table has a trace of it", async () => {
+    const { db, memory } = await freshMemory({ embedder: localEmbedder({ dimension: 64 }) });
+    const { id: speaker } = await ran(
+      db,
+      tell(memory, async (ctx, message) => {
+        await memory.remember(ctx, { text: `They say: ${SECRET}`, tags: ["owls"], messages: [message] });
+        await memory.remember(ctx, { text: `Of ada: ${SECRET}`, thread: "ada", sources: ["owls.md"] });
+        return "said";
+      }),
+    );
+    const { id: listener } = await ran(db, async (ctx) => {
+      await memory.recall(ctx, { query: "wrens", thread: "ada" });
+      return (await memory.recall(ctx, { query: SECRET, thread: "ada" })).length;
+    });
+    await memory.import([{ text: "wrens sing", sources: ["wrens.md"] }]);
+    expect((await tracesOf(db, SECRET, "owls")).length).toBeGreaterThanOrEqual(6);
+    expect(await memory.forgetThread("ada")).toEqual({
+      memories: 2,
+      messages: 1,
+      kept: 0,
+      seenBy: [speaker, listener].toSorted(),
+    });
+    // What a run was told stands in its journal, until that is removed.
+    expect(await tracesOf(db, "porcelain", "owls")).toEqual(["step"]);
+    for (const table of [
+      "memory_message",
+      "memory_thread",
+      "memory_told",
+      "memory_tagged",
+      "memory_recalled",
+    ])
+      expect(await db.query(surql`SELECT * FROM type::table(${table})`), table).toEqual([]);
+    for (const table of ["memory", "memory_near_local_64", "memory_from", "memory_source"])
+      expect(await db.query(surql`SELECT * FROM type::table(${table})`), table).toHaveLength(1);
+    expect(await memory.forgetThread("ada")).toEqual({ memories: 0, messages: 0, kept: 0, seenBy: [] });
+  });
+
+  test("leaves what was taken from another too, or stands on something else, and other threads", async () => {
+    const { db, memory } = await freshMemory();
+    await ran(
+      db,
+      tell(memory, async (ctx, message) => {
+        const [other] = await memory.say(ctx, "bob", [said("owls hoot")]);
+        await memory.remember(ctx, { text: "owls of both", messages: [message, other!] });
+        await memory.remember(ctx, { text: "owls of a book", messages: [message], sources: ["book"] });
+        await memory.remember(ctx, { text: "owls of bob", thread: "bob" });
+        return memory.remember(ctx, { text: "owls of ada", thread: "ada", agent: "host" });
+      }),
+    );
+    expect(await memory.forgetThread("ada")).toMatchObject({ memories: 1, messages: 1, kept: 2 });
+    const left = (await memory.search({ query: "owls" })).map(({ text }) => text).toSorted();
+    expect(left).toEqual(["owls of a book", "owls of bob", "owls of both"]);
+    expect((await memory.why((await memory.search({ query: "both" }))[0]!.id))?.messages).toMatchObject([
+      { thread: "bob" },
+    ]);
+    expect(await memory.messages("bob")).toHaveLength(1);
+  });
+
+  test("may be very long, and begins anew with who speaks in it again", async () => {
+    const { db, memory } = await freshMemory();
+    const speak = (ctx: Context) =>
+      memory.say(
+        ctx,
+        "ada",
+        Array.from({ length: 450 }, (_, i) => said(`${i} ${SECRET}`)),
+      );
+    await memory.import(Array.from({ length: 250 }, (_, i) => ({ text: `owl ${i}`, thread: "ada" })));
+    await ran(db, async (ctx) => void (await speak(ctx)));
+    expect(await memory.forgetThread("ada")).toMatchObject({ memories: 250, messages: 450 });
+    expect(await tracesOf(db, "porcelain", "owl ")).toEqual([]);
+    await ran(db, (ctx) => memory.say(ctx, "ada", [said("hello")]));
+    expect(await memory.messages("ada")).toMatchObject([{ n: 1, message: said("hello") }]);
+  });
+
+  test("and spoken in at once has all of what was said after, or nothing", async () => {
+    const { db, memory } = await freshMemory();
+    for (let round = 0; round < 3; round++) {
+      await ran(db, (ctx) => memory.say(ctx, "ada", [said("one"), said("two")]));
+      await Promise.all([
+        memory.forgetThread("ada"),
+        ran(db, (ctx) => memory.say(ctx, "ada", [said("three"), said("four")])),
+      ]);
+      const ns = (await memory.messages("ada")).map(({ n }) => n);
+      expect([[], [1, 2]]).toContainEqual(ns);
+      await memory.forgetThread("ada");
+    }
+  });
+});
+
+test("threads are listed page by page, with what was said in them and when", async () => {
+  const { db, memory } = await freshMemory();
+  const names = Array.from({ length: 5 }, (_, i) => `thread-${i}`);
+  await ran(db, async (ctx) => {
+    for (const name of names) await memory.say(ctx, name, [said("one"), said("two")]);
+    await memory.say(ctx, "thread-4", [said("three")]);
+    return memory.say(ctx, "wrong", [said("four")], { sources: ["wrong"] });
+  });
+  await memory.forgetSource("wrong");
+  const first = await memory.threads({ limit: 4 });
+  const at = expect.stringMatching(/^2026-01-01T/) as string;
+  expect(first.threads[0]).toEqual({ id: "thread-0", count: 2, firstAt: at, lastAt: at });
+  expect(first.next).toBe("thread-3");
+  expect(await memory.threads({ limit: 4, after: first.next! })).toEqual({
+    threads: [
+      { id: "thread-4", count: 3, firstAt: at, lastAt: at },
+      { id: "wrong", count: 0 },
+    ],
+  });
+  await memory.forgetThread("wrong");
+  expect((await memory.threads()).threads.map(({ id }) => id)).toEqual(names);
+  expect(() => memory.threads({ limit: 0 })).toThrow(/a page of threads/);
+});
+
 test("a memory may name a message that is forgotten by now, and does not stand on it", async () => {
   const { db, memory } = await freshMemory();
   const { id: run, result } = await ran(db, async (ctx) => {

@@ -3,8 +3,9 @@
 // G2. What stands on a forgotten source alone goes with it; what stands on others too keeps those. What is cut off is gone on
 //     with by whoever says it again.
 // G3. Nothing is forgotten by itself: time only has it found later.
+// G4. With a thread goes what was said in it, what is remembered of it, and what was taken from it and stands on nothing else.
 
-import { surql, type Database, type RecordId, type Statement } from "@sentient/db-pool";
+import { RecordId, surql, type Database, type Statement } from "@sentient/db-pool";
 import { freshness, type Used } from "./fusion.ts";
 import { memoryId, sourceId, keyIn } from "./ids.ts";
 import { vectorTables } from "./vectors.ts";
@@ -15,7 +16,7 @@ export interface Forgotten {
   messages: number;
   /** Memories and messages that had stood on it, and stand on others still. */
   kept: number;
-  /** The runs that were told of what is forgotten: what they did with it stands in their journals until they are removed. */
+  /** The runs that were told of what is forgotten, or spoke in the thread that is: what they did with it stands in their journals until they are removed. */
   seenBy: string[];
 }
 
@@ -53,6 +54,38 @@ export async function forgetSource(db: Database, name: string): Promise<Forgotte
         RETURN {
           memories: array::len($memories), messages: array::len($messages),
           kept: $kept, seenBy: $seen, more: $more
+        };
+      }`,
+    ]);
+    return round;
+  });
+}
+
+/** G4. Its number of messages goes last, with the last of them: who speaks in it meanwhile is heard, and forgotten too. */
+export async function forgetThread(db: Database, thread: string): Promise<Forgotten> {
+  const tables = await vectorTables(db);
+  return inRounds(async () => {
+    const [round] = await db.transaction([
+      surql<Round>`{
+        LET $said = (SELECT VALUE id FROM memory_message WHERE thread = ${thread} LIMIT ${BATCH});
+        LET $own = (SELECT VALUE id FROM memory WHERE thread = ${thread} LIMIT ${BATCH});
+        LET $taken = array::distinct(array::flatten(SELECT VALUE <-memory_told.in FROM $said));
+        LET $alone = (SELECT VALUE id FROM $taken WHERE at != NONE AND ->memory_told.out.thread ALLINSIDE ${[thread]}
+          AND array::complement(->memory_from.out, ->memory_told->memory_message->memory_from.out) = []);
+        LET $memories = array::union($own, $alone);
+        LET $all = array::concat($said, $memories);
+        LET $sources = array::distinct(array::flatten(SELECT VALUE ->memory_from.out FROM $all));
+        LET $spoke = array::distinct(array::flatten(SELECT VALUE <-memory_gave.in FROM $all)).map(|$run| record::id($run));
+        LET $seen = array::union(${SEEN}, $spoke);
+        ${deleteAll(tables)};
+        DELETE $said RETURN NONE;
+        LET $kept = count(SELECT VALUE id FROM array::complement($taken, $memories)
+          WHERE at != NONE AND ->memory_told.out.thread CONTAINSNOT ${thread});
+        DELETE (SELECT VALUE id FROM $sources WHERE at != NONE AND count(<-memory_from) = 0) RETURN NONE;
+        LET $more = array::len($said) = ${BATCH} OR array::len($own) = ${BATCH};
+        IF !$more { DELETE ${new RecordId("memory_thread", thread)} RETURN NONE };
+        RETURN {
+          memories: array::len($memories), messages: array::len($said), kept: $kept, seenBy: $seen, more: $more
         };
       }`,
     ]);

@@ -10,7 +10,14 @@ import { AiError } from "../errors.ts";
 import { migrationsIn } from "../places.ts";
 import { BATCH, batches, fitting } from "./batches.ts";
 import type { Embedder } from "./embedding.ts";
-import { forgetAll, forgetSource, tooOld, type CompactOptions, type Forgotten } from "./forgetting.ts";
+import {
+  forgetAll,
+  forgetSource,
+  forgetThread,
+  tooOld,
+  type CompactOptions,
+  type Forgotten,
+} from "./forgetting.ts";
 import { runId, speakerOf } from "./ids.ts";
 import {
   checkedKey,
@@ -26,7 +33,14 @@ import {
 import { Rarity } from "./rarity.ts";
 import { recalled, used, type FoundBy, type Hit } from "./recall.ts";
 import { remembered } from "./remembering.ts";
-import { conversationOf, lastOf, saidIn, type ThreadMessage } from "./threads.ts";
+import {
+  conversationOf,
+  lastOf,
+  saidIn,
+  threadsAfter,
+  type ThreadMessage,
+  type ThreadPage,
+} from "./threads.ts";
 import { Vectors } from "./vectors.ts";
 import { whyOf, type Why } from "./why.ts";
 
@@ -49,6 +63,10 @@ const HISTORY = "memory";
 /** Messages in one step. */
 const MOST_SAID = 500;
 const Last = z.strictObject({ last: z.int().min(1).max(1_000).default(50) });
+const Page = z.strictObject({
+  after: z.string().max(256).default(""),
+  limit: z.int().min(1).max(1_000).default(100),
+});
 const Messages = z.array(z.looseObject({ role: z.string(), content: z.array(z.unknown()) })).max(MOST_SAID);
 const Below = z.strictObject({
   below: z
@@ -159,6 +177,18 @@ export class MemoryStore {
   messages(thread: string, options: { last?: number } = {}): Promise<ThreadMessage[]> {
     const { last } = parsed(Last, options, "the messages of a thread");
     return lastOf(this.#db, checkedKey(thread, "the name of a thread"), last);
+  }
+
+  /**
+   * A page of the threads in which something was said, by their names.
+   *
+   * @param options behind which one, and how many: 100, if left out, and at most 1,000
+   * @throws `ai.bad_option`
+   * @example const { threads, next } = await memory.threads({ after: "support-17" });
+   */
+  threads(options: { after?: string; limit?: number } = {}): Promise<ThreadPage> {
+    const { after, limit } = parsed(Page, options, "a page of threads");
+    return threadsAfter(this.#db, after, limit);
   }
 
   /**
@@ -292,6 +322,17 @@ export class MemoryStore {
   forgetSource(source: string): Promise<Forgotten> {
     const [name] = checkedSources([source]);
     return forgetSource(this.#db, name!);
+  }
+
+  /**
+   * Forgets a thread: its messages, what is remembered of it (`thread`), and what was taken from its messages and stands on nothing
+   * else. In parts, as `forgetSource`. End its runs first: who speaks in it later begins it anew. Journals of runs are no memory:
+   * `seenBy` names the runs that spoke in it, or were told of what was remembered.
+   *
+   * @example const { messages, seenBy } = await memory.forgetThread("support-17");
+   */
+  forgetThread(thread: string): Promise<Forgotten> {
+    return forgetThread(this.#db, checkedKey(thread, "the name of a thread"));
   }
 
   /**

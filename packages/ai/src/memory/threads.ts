@@ -124,3 +124,48 @@ async function askedBefore(db: Database, thread: string, n: number): Promise<Thr
     if (asked || reach >= n) return asked;
   }
 }
+
+/** A conversation, as it is listed. */
+export interface ThreadInfo {
+  id: string;
+  /** Messages; none where all of them were forgotten by their sources. */
+  count: number;
+  /** Of the first and the last of them, as ISO 8601. */
+  firstAt?: string;
+  lastAt?: string;
+}
+
+export interface ThreadPage {
+  /** By their ids. */
+  threads: ThreadInfo[];
+  /** For the next page, `after` it; missing when there is no more. */
+  next?: string;
+}
+
+interface Counted {
+  thread: string;
+  count: number;
+  first: Date;
+  last: Date;
+}
+
+export async function threadsAfter(db: Database, after: string, limit: number): Promise<ThreadPage> {
+  const found = await db.query(
+    surql<
+      RecordId[]
+    >`SELECT VALUE id FROM memory_thread WHERE id > ${new RecordId("memory_thread", after)} ORDER BY id LIMIT ${limit + 1}`,
+  );
+  const ids = found.slice(0, limit).map(keyIn);
+  const rows = await db.query(surql<
+    Counted[]
+  >`SELECT thread, count() AS count, time::min(at) AS first, time::max(at) AS last
+    FROM memory_message WHERE thread IN ${ids} GROUP BY thread`);
+  const byThread = new Map(rows.map((row) => [row.thread, row]));
+  const threads = ids.map((id): ThreadInfo => {
+    const row = byThread.get(id);
+    if (!row) return { id, count: 0 };
+    const [firstAt, lastAt] = [row.first, row.last].map((at) => new Date(at).toISOString());
+    return { id, count: row.count, firstAt: firstAt!, lastAt: lastAt! };
+  });
+  return { threads, ...(found.length > limit ? { next: ids.at(-1)! } : {}) };
+}
