@@ -10,7 +10,15 @@ import { programOf } from "./support/notes.ts";
 
 const SERVED = new URL("./fixtures/served-by-mcp.ts", import.meta.url);
 const TOKEN = "sesame";
-const READ = ["agents_list", "events_history", "questions_list", "run_result", "run_show", "runs_list"];
+const READ = [
+  "agents_list",
+  "events_history",
+  "question_show",
+  "questions_list",
+  "run_result",
+  "run_show",
+  "runs_list",
+];
 const WRITE = ["run_cancel", "run_pause", "run_resume", "run_signal", "run_start"];
 
 type Mode = "legacy" | "auto";
@@ -162,6 +170,50 @@ describe("what a client may", () => {
     expect(await call("run_result", trip)).toMatchObject({
       output: { value: true, by: "mcp:any client", receipt: { no: 7 } },
     });
+  });
+
+  test("to answer what a tool may do, whose schema says what it is bound to, however long its text is", async () => {
+    const call = caller(await byStdio(["read", "write", "answer"]));
+    const { run } = await call("run_start", { name: "drops", input: null });
+    const found = async () =>
+      ((await call("questions_list", { run })) as unknown as { questions: { key: string }[] }).questions;
+    const [{ key }] = (await until(async () => {
+      const questions = await found();
+      return questions.length > 0 && questions;
+    })) as [{ key: string }];
+    const { schema, text } = (await call("question_show", { run, key })) as unknown as {
+      text: string;
+      schema: { properties: { binding: { const: string } } };
+    };
+    const { const: binding } = schema.properties.binding;
+    expect(text).toMatch(new RegExp(`Answer with the binding ${binding}\\.$`));
+    await call("question_answer", { run, key, answer: { approve: false, binding } });
+    expect(await call("run_result", { run: run! })).toMatchObject({ output: "so be it" });
+    expect(await call("question_show", { run, key })).toMatchObject({
+      status: "answered",
+      answeredBy: "mcp:any client",
+    });
+    expect(await call("question_show", { run, key: "main/none#1" })).toMatchObject({
+      error: { code: "state.not_found" },
+    });
+  });
+
+  test("is all agents there are, page after page", async () => {
+    const call = caller(await byStdio());
+    const names: string[] = [];
+    let after: string | undefined;
+    do {
+      const page = (await call("agents_list", { limit: 2, ...(after ? { after } : {}) })) as unknown as {
+        agents: { name: string }[];
+        next?: string;
+      };
+      expect(page.agents.length).toBeLessThanOrEqual(2);
+      names.push(...page.agents.map(({ name }) => name));
+      after = page.next;
+    } while (after !== undefined);
+    const { agents } = (await call("agents_list")) as unknown as { agents: { name: string }[] };
+    expect(names).toEqual(agents.map(({ name }) => name));
+    expect(names.length).toBeGreaterThan(4);
   });
 
   test("is what is told of it, no more than a model can read", async () => {

@@ -40,6 +40,7 @@ function served<Input extends z.ZodObject>(tool: ServedTool<Input>): ServedTool 
 }
 
 const run = z.string().describe("id of a run");
+const key = z.string().describe("of a question, as questions_list has it");
 const limit = z.int().min(1).max(MOST_PAGE).default(PAGE);
 const reason = z.string().max(1_024).optional().describe("why, for who looks at it later");
 
@@ -115,13 +116,27 @@ const looking = [
     },
   }),
   served({
+    name: "question_show",
+    description:
+      "Shows a question whole: all that is asked, and its schema, the JSON Schema that an answer has to fit.",
+    needs: "read",
+    input: z.object({ run, key }),
+    run: async ({ run: id, key: of }, { sentient }) =>
+      shortened(plain(await sentient.questions.get(id, of)), MOST),
+  }),
+  served({
     name: "agents_list",
     description: "Lists agents and workflows: what they can do, what they take and give, as JSON Schema.",
     needs: "read",
-    input: z.object({ capability: z.string().optional(), queue: z.string().optional(), limit }),
+    input: z.object({
+      capability: z.string().optional(),
+      queue: z.string().optional(),
+      after: z.string().optional().describe("the next page: what the page before calls next"),
+      limit,
+    }),
     run: async (options, { sentient }) => {
-      const { agents } = await sentient.agents.list(said(options));
-      return { agents: shortenedItems(agents, MOST) };
+      const { agents, next } = await sentient.agents.list(said(options));
+      return { agents: shortenedItems(agents, MOST), ...(next === undefined ? {} : { next }) };
     },
   }),
 ];
@@ -187,15 +202,11 @@ const acting = [
   served({
     name: "question_answer",
     description:
-      "Answers a question of a run, once. The answer is JSON that fits the schema of the question.",
+      "Answers a question of a run, once. The answer is JSON that fits the schema of the question, which question_show has.",
     needs: "answer",
-    input: z.object({
-      run,
-      key: z.string().describe("of the question, as questions_list has it"),
-      answer: z.unknown(),
-    }),
-    run: async ({ run: id, key, answer = null }, { sentient, by }) =>
-      shortened(plain(await sentient.answer(id, key, answer as Json, { by })), MOST),
+    input: z.object({ run, key, answer: z.unknown() }),
+    run: async ({ run: id, key: of, answer = null }, { sentient, by }) =>
+      shortened(plain(await sentient.answer(id, of, answer as Json, { by })), MOST),
   }),
 ];
 
