@@ -28,7 +28,7 @@ const CHECKS: Readonly<Record<string, Check>> = {
   "sentient-api": (args) => (args.length > 0 ? "sentient-api takes no words" : undefined),
   npx: (args, page) =>
     problemOf(
-      args.filter((arg) => arg !== "-y"),
+      args.filter((arg, i) => arg !== "-y" && arg !== "-p" && args[i - 1] !== "-p"),
       page,
     ),
   npm: ([what, script]) =>
