@@ -94,8 +94,8 @@ export type Branch<T, State = never, Signals extends SignalSchemas = SignalSchem
   ctx: Context<State, Signals>,
 ) => Promise<T>;
 
-/** What is remembered of a value: JSON, in which nothing is null. */
-export type Remembered<T> = T extends undefined | void ? null : T;
+/** What is remembered of a value: JSON, in which nothing is null, and a time a string. */
+export type Remembered<T> = T extends undefined | void ? null : T extends Date ? string : T;
 
 /** Tells of what happens: once, however often the run is replayed. */
 export interface RunLog {
@@ -176,7 +176,9 @@ export interface Context<State = unknown, Signals extends SignalSchemas = Signal
   all<T extends Record<string, Branch<unknown, State, Signals>>>(
     branches: T,
   ): Promise<{ [K in keyof T]: Awaited<ReturnType<T[K]>> }>;
-  all<T>(branches: readonly Branch<T, State, Signals>[]): Promise<T[]>;
+  all<const T extends readonly Branch<unknown, State, Signals>[]>(
+    branches: T,
+  ): Promise<{ -readonly [I in keyof T]: Awaited<ReturnType<T[I]>> }>;
   /** Branches beside each other; the first that answers or fails, and which it was. The others are ended. */
   race<T extends Record<string, Branch<unknown, State, Signals>>>(
     branches: T,

@@ -5,7 +5,7 @@ import { isDeepStrictEqual } from "node:util";
 import { z } from "zod";
 import type { Context } from "./context.ts";
 import { AgentError, saidOf } from "./errors.ts";
-import { asJson } from "./json.ts";
+import { asOwnJson } from "./json.ts";
 import { RetryPolicy, type CheckedPolicy } from "./retry.ts";
 
 /** What may be a boundary: any zod schema of JSON. */
@@ -169,8 +169,8 @@ function requireBeginning(name: string, state: Schema): void {
   if (!first.success)
     throw badDefinition(name, "its state does not begin with {}: give the fields of its schema defaults");
   try {
-    const kept = asJson(first.data, "what its state begins with");
-    if (!isDeepStrictEqual(asJson(state.parse(kept), "it"), kept))
+    const kept = asOwnJson(first.data, "what its state begins with");
+    if (!isDeepStrictEqual(asOwnJson(state.parse(kept), "it"), kept))
       throw new TypeError(
         "what its state begins with is another once it was kept and read again: leave out transforms",
       );

@@ -71,16 +71,22 @@ export class RunHandle<Output = unknown> {
   async result({ timeout, signal }: ResultOptions = {}): Promise<Output> {
     const end = new AbortController();
     const limits = [...(signal ? [signal] : []), end.signal];
-    const cancel =
-      timeout === undefined
-        ? () => {}
-        : this.#ports.clock.after(timeout, () => end.abort(lateError(this.id, timeout)));
+    const cancel = timeout === undefined ? () => {} : this.#ports.clock.after(timeout, () => end.abort(LATE));
     try {
       return outputOf(this.id, await this.#ended(AbortSignal.any(limits))) as Output;
+    } catch (error) {
+      throw error === LATE ? lateError(this.id, timeout!, await this.#why()) : error;
     } finally {
       cancel();
       end.abort(OVER);
     }
+  }
+
+  /** What keeps it from ending; nothing where nobody can say so soon. */
+  async #why(): Promise<string> {
+    const explained = unlessAborted(this.#ports.state.explain(this.id), AbortSignal.timeout(WHY_MS));
+    const [first] = await explained.catch(() => []);
+    return first ? ` (${first.message})` : "";
   }
 
   async #ended(signal: AbortSignal): Promise<Ended> {
@@ -286,10 +292,14 @@ function parkedError({ id, parkedFor, problem }: Extract<Run, { status: "parked"
   });
 }
 
-function lateError(run: string, timeout: number): AgentError {
+const WHY_MS = 1_000;
+/** The time is over that somebody had. */
+const LATE = new Error("late");
+
+function lateError(run: string, timeout: number, why: string): AgentError {
   return new AgentError({
     code: "agent.result_timeout",
-    message: `the run ${run} was not over within ${timeout} ms; it goes on, and can be asked again`,
+    message: `the run ${run} was not over within ${timeout} ms${why}; it goes on, and can be asked again`,
     details: { run, timeout },
   });
 }

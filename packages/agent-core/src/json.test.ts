@@ -16,7 +16,8 @@ test.each([
     { z: [{ y: [undefined] }], a: "é" },
     { a: "é", z: [{ y: [null] }] },
   ],
-])("what is JSON, with nothing as null: %j", (value, expected) => {
+  [{ at: [new Date(0)] }, { at: ["1970-01-01T00:00:00.000Z"] }],
+])("what is JSON, with nothing as null and times as strings: %j", (value, expected) => {
   expect(JSON.stringify(asJson(value, "it"))).toBe(JSON.stringify(expected));
 });
 
@@ -28,7 +29,8 @@ test("a copy is not changed along with what it was made of", () => {
 });
 
 test.each([
-  [{ at: new Date(0) }, "it is not JSON: at: a Date"],
+  [{ at: new Date("never") }, "it is not JSON: at: a Date"],
+  [{ at: new Map() }, "it is not JSON: at: "],
   [[undefined, { n: Number.NaN }], "it is not JSON: [1].n: NaN"],
   [itself, "levels"],
   [() => 1, "a value of type function"],

@@ -9,7 +9,7 @@ import { isDeepStrictEqual as isSame } from "node:util";
 import type { Json } from "@sentient/schema";
 import type { z } from "zod";
 import { AgentError, saidOf } from "./errors.ts";
-import { asJson } from "./json.ts";
+import { asOwnJson } from "./json.ts";
 
 type Fields = Record<string, unknown>;
 
@@ -89,7 +89,7 @@ export class OwnState {
     const parsed = this.#schema.safeParse(this.#fields);
     if (!parsed.success) throw invalidError(saidOf(parsed.error), parsed.error);
     try {
-      return asJson(parsed.data, "it");
+      return asOwnJson(parsed.data, "it");
     } catch (error) {
       throw invalidError((error as Error).message, error);
     }

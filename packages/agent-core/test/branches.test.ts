@@ -159,7 +159,7 @@ describe("a race", () => {
   test("without anybody is refused, and with an answer that is no JSON lost", async () => {
     const flow = flowOf(async (ctx) => [
       await ctx.race({}).catch((error: { code: string }) => error.code),
-      await ctx.race({ a: async () => new Date(0) }).catch((error: Error) => error.name),
+      await ctx.race({ a: async () => new Map() }).catch((error: Error) => error.name),
     ]);
     const sentient = await fresh({ workflows: [flow] });
     expect(await sentient.execute(flow)).toEqual(["agent.bad_option", "NonRetryable"]);

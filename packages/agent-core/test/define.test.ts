@@ -112,13 +112,13 @@ describe("what a handler takes and gives", () => {
 
   test("fails the run where it gives what does not fit, or what is no JSON, or too much of it", async () => {
     const wrong = defineAgent({ name: "wrong", output: z.number(), run: async () => "one" as never });
-    const date = defineAgent({ name: "date", run: async () => new Date() });
+    const map = defineAgent({ name: "map", run: async () => new Map() });
     const large = defineAgent({ name: "large", run: async () => "x".repeat(1_100_000) });
-    const sentient = await fresh({ agents: [wrong, date, large] });
+    const sentient = await fresh({ agents: [wrong, map, large] });
     expect(await codeOf(() => sentient.execute(wrong))).toBe("agent.invalid_output");
-    expect(await failureOf(() => sentient.execute(date))).toMatchObject({
+    expect(await failureOf(() => sentient.execute(map))).toMatchObject({
       name: "NonRetryable",
-      message: expect.stringContaining("Date") as string,
+      message: expect.stringContaining("Map") as string,
     });
     expect(await codeOf(() => sentient.execute(large))).toBe("schema.limit");
   });

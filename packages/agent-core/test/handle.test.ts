@@ -80,6 +80,7 @@ describe("a handle", () => {
     const { id, asker, hold } = await waitingRun();
     expect(await failureOf(() => asker.handle(id).result({ timeout: 20 }))).toMatchObject({
       code: "agent.result_timeout",
+      message: expect.stringMatching(/ms \(the worker \S+ holds it/) as string,
       details: { run: id, timeout: 20 },
     });
     const stop = new AbortController();

@@ -88,15 +88,15 @@ describe("a step", () => {
       name: "flow",
       retry: NOW,
       run: async (ctx) => {
-        const date = await caught(ctx.step("date", () => (tries++, { at: new Date() })));
+        const map = await caught(ctx.step("map", () => (tries++, { at: new Map() })));
         const large = await caught(ctx.step("large", () => (tries++, "x".repeat(1_100_000))));
-        return [date?.name, date?.message, large?.code];
+        return [map?.name, map?.message, large?.code];
       },
     });
     const sentient = await fresh({ workflows: [flow] });
     const [name, message, code] = (await sentient.execute(flow)) as string[];
     expect([name, code, tries]).toEqual(["NonRetryable", "schema.limit", 2]);
-    expect(message).toContain("at: a Date is no JSON");
+    expect(message).toContain("at: a Map is no JSON");
   });
 
   test("gets an idempotency key that is the same at each attempt, or one of its own", async () => {

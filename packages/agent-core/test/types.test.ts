@@ -139,7 +139,10 @@ test("branches give what they give, and see the state of their run", () => {
   say((ctx) => {
     const all = ctx.all({ a: (c) => c.step("a", () => 1), b: async (c) => c.state.n.toFixed() });
     expectTypeOf(all).resolves.toEqualTypeOf<{ a: number; b: string }>();
-    expectTypeOf(ctx.all([async () => 1, async () => 2])).resolves.toEqualTypeOf<number[]>();
+    expectTypeOf(ctx.all([async () => 1, async () => "a"])).resolves.toEqualTypeOf<[number, string]>();
+    const many: (() => Promise<number>)[] = [];
+    expectTypeOf(ctx.all(many)).resolves.toEqualTypeOf<number[]>();
+    expectTypeOf(ctx.step("now", () => new Date())).resolves.toEqualTypeOf<string>();
     const raced = ctx.race({ a: (c) => c.step("a", () => 1), time: (c) => c.sleep(1) });
     expectTypeOf(raced).resolves.toEqualTypeOf<
       { winner: "a"; value: number } | { winner: "time"; value: null }
