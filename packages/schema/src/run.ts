@@ -80,6 +80,7 @@ const Seek = z.object({
   /** The same of one that may be claimed at a time: it was put off, its timer goes off, or its lease runs out. */
   due: z.string().optional(),
   dueAt: z.date().optional(),
+  // A run with a deadline that nobody holds stands in the lane `~` of that of the two in which it has no other.
   /** The position of its first event with the sign turned, so that the newest run comes first. */
   newest: z.int(),
   /** The root of its tree, if it is not that itself. */

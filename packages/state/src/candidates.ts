@@ -13,7 +13,7 @@ import * as queries from "./claim-queries.ts";
 import type { CandidateRow, Look } from "./claim-queries.ts";
 import type { Share } from "./fleet.ts";
 import { isLate } from "./lease.ts";
-import { laneOf } from "./run.ts";
+import { LATE, laneOf } from "./run.ts";
 
 // Among the oldest, not the oldest: eight workers on one run spend their time in conflicts.
 const WINDOW = 64;
@@ -119,7 +119,7 @@ function candidateOf(row: CandidateRow, { queue, name }: Lane, now: Date): Candi
   const { startedAt, availableAt, createdAt, seek } = row;
   const isBegun = startedAt !== undefined;
   const since = isBegun ? createdAt : (availableAt ?? createdAt);
-  const claimable = seek.dueAt ?? availableAt ?? createdAt;
+  const claimable = availableAt ?? seek.dueAt ?? createdAt;
   const isLeft = isBegun && now.getTime() - claimable.getTime() >= LEFT_MS;
   return { ...row, queue, name, isBegun, isLeft, since };
 }
@@ -142,8 +142,8 @@ async function learnUsed(
 /** N3. Whether nothing known keeps it back. */
 function isFree(run: Candidate, look: Look, used: Map<string, number>, { capabilities }: Wanted): boolean {
   const isPaused = look.paused.some(({ id }) => id[0] === run.name);
-  const { dueAt } = run.seek;
-  const isEarly = dueAt !== undefined && dueAt > look.now;
+  const { due, dueAt } = run.seek;
+  const isEarly = due !== LATE && dueAt !== undefined && dueAt > look.now;
   const isAble = capabilities === undefined || run.capabilities.every((each) => capabilities.includes(each));
   return !isPaused && !isEarly && isAble && fits(run, look, used);
 }

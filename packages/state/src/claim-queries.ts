@@ -4,7 +4,7 @@
 
 import { BoundIncluded, RecordId, RecordIdRange, surql, type Statement } from "@sentient/db-pool";
 import { LAST, slotId, slotsOf, THROWN } from "./queries.ts";
-import { laneOf, runId } from "./run.ts";
+import { LATE, laneOf, runId } from "./run.ts";
 
 export const agentId = (name: string, version: string): RecordId<"agent"> =>
   new RecordId("agent", [name, version]);
@@ -28,7 +28,7 @@ export interface CandidateRow {
   createdAt: Date;
   availableAt?: Date;
   startedAt?: Date;
-  seek: { dueAt?: Date };
+  seek: { due?: string; dueAt?: Date };
   /** With the limits that it counts against already. */
   lease?: { slots?: string[] };
 }
@@ -179,7 +179,7 @@ export const claimRun = (
   now: Date | null,
 ) => surql`
   (UPDATE ONLY ${runId(run)} CONTENT ${row}
-    WHERE revision = ${revision} AND (seek.dueAt = NONE OR seek.dueAt <= (${now} ?? time::now())) RETURN VALUE revision)
+    WHERE revision = ${revision} AND (seek.due IN [NONE, ${LATE}] OR seek.dueAt <= (${now} ?? time::now())) RETURN VALUE revision)
     ?? { THROW ${THROWN.stale} }`;
 
 /** There is room below a limit for a run. */

@@ -17,6 +17,7 @@ import { changeRun, type Context, type Decision } from "./changing.ts";
 import { isStale } from "./commit.ts";
 import { checked } from "./errors.ts";
 import type { Fleet } from "./fleet.ts";
+import { endOfLate } from "./late.ts";
 import { HeldLease, LEASE_MS, type Lease } from "./lease.ts";
 import * as queries from "./claim-queries.ts";
 import type { FlowLimitRow } from "./claim-queries.ts";
@@ -167,14 +168,12 @@ async function leavesChildren(run: Run, attempt: number, now: Date, { db }: Cont
 
 /** What is to happen to a run that nobody holds, unless it is to be worked on. */
 function otherThanGrant(run: Run, attempt: number, now: Date): Event | undefined {
-  const { asked, deadline, compensates } = run;
+  const { asked, compensates } = run;
   const reason = asked?.reason === undefined ? {} : { reason: asked.reason };
   if (asked?.what === "pause") return { type: "run.paused", by: asked.by, ...reason };
   if (asked && !compensates) return { type: "run.cancelled", by: asked.by, ...reason };
-  if (!asked && deadline && deadline <= now) {
-    const late = { by: "its deadline", reason: "its deadline has passed" };
-    return { type: compensates ? "cancel.requested" : "run.cancelled", ...late };
-  }
+  const late = endOfLate(run, now);
+  if (late) return late;
   return attempt > run.maxAttempts
     ? { type: "run.parked", reason: "attempts_exhausted", problem: exhausted(run) }
     : undefined;

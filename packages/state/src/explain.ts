@@ -181,15 +181,21 @@ function ofWishes(run: Run, now: Date): Explanation[] {
           },
         ]
       : []),
-    ...(deadline && deadline <= now
+    ...(deadline && deadline <= now && asked?.what !== "cancel"
       ? [
           {
             code: "deadline_passed" as const,
-            message: `its deadline was ${said(deadline)}; it is cancelled when it is next claimed`,
+            message: `its deadline was ${said(deadline)}; ${endOf(run)}`,
           },
         ]
       : []),
   ];
+}
+
+/** What becomes of a run whose deadline has passed. */
+function endOf({ status }: Run): string {
+  if (status === "parked") return "it is cancelled once it is resumed";
+  return status === "running" ? "its worker is to cancel it" : "the next sweep cancels it";
 }
 
 /** What keeps it from being claimed; that nothing does, if nothing does. */

@@ -5,7 +5,7 @@
 
 import { BoundIncluded, RecordId, RecordIdRange, surql, type Statement } from "@sentient/db-pool";
 import type { Asked } from "@sentient/schema";
-import { runId, type Row } from "./run.ts";
+import { LATE, runId, type Row } from "./run.ts";
 
 /** What the statements of a change throw; anything else they fail with is the database's. */
 export const THROWN = {
@@ -93,7 +93,8 @@ export const requireRevision = (run: string, revision: number) => surql`{
 /** Nobody renewed the lease that ran out. */
 export const requireDue = (run: string, now: Date | null) => surql`{
   LET $now = ${now} ?? time::now();
-  IF (SELECT VALUE seek.dueAt FROM ONLY ${runId(run)}) > $now { THROW ${THROWN.stale} }
+  LET $seek = (SELECT VALUE seek FROM ONLY ${runId(run)});
+  IF $seek.due != ${LATE} AND $seek.dueAt > $now { THROW ${THROWN.stale} }
 }`;
 
 /** Who held it has remembered nothing since its steps were counted. */

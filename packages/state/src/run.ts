@@ -19,7 +19,29 @@ export const laneOf = ({ queue, name, version }: { queue: string; name: string; 
 /** Where indexes look for it. What is over, paused or parked nobody claims. */
 function seekOf(run: Run, first: number): StoredRun["seek"] {
   const tree = run.root === run.id ? {} : { tree: run.root };
-  return { newest: -first, ...tree, ...placeOf(run), ...("endedAt" in run ? { over: run.endedAt } : {}) };
+  const place = { ...lateOf(run), ...placeOf(run) };
+  return { newest: -first, ...tree, ...place, ...("endedAt" in run ? { over: run.endedAt } : {}) };
+}
+
+/** The lane of those that are cancelled at a time; behind all others. */
+export const LATE = "~";
+
+/**
+ * Where it is found once its deadline has passed: in that index in which it does not stand already, as not all that may be
+ * claimed is. Who holds a run cancels it; one that is parked stays for those who are to help it.
+ */
+function lateOf(run: Run): Partial<StoredRun["seek"]> {
+  if (!mayBeLate(run)) return {};
+  const { deadline } = run;
+  return placeOf(run).due === undefined
+    ? { due: LATE, dueAt: deadline }
+    : { ready: LATE, rank: deadline.getTime(), since: deadline };
+}
+
+/** Whether anybody cancels it at its deadline, and nobody does yet. */
+export function mayBeLate(run: Run): run is RunOf<"queued" | "waiting" | "paused"> & { deadline: Date } {
+  const isHeldByNobody = run.status === "queued" || run.status === "waiting" || run.status === "paused";
+  return isHeldByNobody && run.deadline !== undefined && run.asked?.what !== "cancel";
 }
 
 /** Of one priority what was begun goes on before what was not: it does not stand behind all that came since. */

@@ -187,11 +187,11 @@ export class State {
 
   /**
    * Does what has to be done by the clock: starts what schedules are to start, forgets workers that have been silent for a
-   * day, and shows runs as queued whose worker was not heard of until its lease ran out, which a claim takes also without
-   * that. To be called every second or at `nextAt`, by any number of processes: nothing does it by itself. A part that fails
+   * day, cancels runs that nobody holds at their deadline, and shows runs as queued whose worker was not heard of until its
+   * lease ran out, which a claim takes also without that. To be called every second or at `nextAt`, by any number of processes: nothing does it by itself. A part that fails
    * is told of in `problems`, and keeps none of the others from being done.
    *
-   * @param options `limit`: leases and schedules that are looked at, at most 500
+   * @param options `limit`: leases, deadlines and schedules that are looked at, at most 500
    * @throws `state.bad_option`; what the database throws, if none of it could be done
    * @example const { nextAt } = await state.sweep();
    */

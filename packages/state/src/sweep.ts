@@ -8,28 +8,31 @@ import type { Depth } from "./depth.ts";
 import { checked } from "./errors.ts";
 import { fire, type Fired } from "./firing.ts";
 import { releaseExpired } from "./holding.ts";
+import { endLate } from "./late.ts";
 import { readNextDue } from "./sweep-queries.ts";
 import { removeSilent } from "./workers.ts";
 
 const Options = z.strictObject({ limit: z.int().min(1).max(500).default(500) });
 
 export interface SweepOptions {
-  /** How many leases and how many schedules are looked at; 500 if left out, which is the most. */
+  /** How many leases, deadlines and schedules are looked at; 500 if left out, which is the most. */
   limit?: number;
 }
 
-type Part = "leases" | "schedules" | "workers" | "next";
+type Part = "leases" | "deadlines" | "schedules" | "workers" | "next";
 
 export interface Swept {
   /** Runs whose worker was not heard of: they wait in their queues again. */
   released: string[];
+  /** Runs that nobody held at their deadline: they are cancelled, or wait for a worker that undoes what they did. */
+  late: string[];
   /** Runs that schedules have started. */
   fired: Fired[];
   /** Workers that were not heard of for a day, and are forgotten. */
   removed: string[];
   /**
-   * When the next timer goes off, the next lease runs out, or the next schedule comes; now if there is more to do already.
-   * Missing if nothing is known to come.
+   * When the next timer goes off, the next lease runs out, the next deadline passes, or the next schedule comes; now if there
+   * is more to do already. Missing if nothing is known to come.
    */
   nextAt?: Date;
   /** What could not be done; it is tried again by the next sweep. */
@@ -48,18 +51,24 @@ export async function sweep(options: SweepOptions, context: Context, depth: Dept
       return undefined;
     }
   };
-  const [leases, firing, removed] = await Promise.all([
-    tried("leases", releaseExpired(limit, context)),
+  const leasesAndDeadlines = async () => {
+    const released = await tried("leases", releaseExpired(limit, context)); // of which some are late
+    return [released, await tried("deadlines", endLate(limit, context))] as const;
+  };
+  const [[leases, deadlines], firing, removed] = await Promise.all([
+    leasesAndDeadlines(),
     tried("schedules", fire(limit, context, depth)),
     tried("workers", removeSilent(context)),
   ]);
   const next = await tried("next", nextDue(context));
   if (problems.length === PARTS) throw problems[0]!.error;
   for (const error of leases?.problems ?? []) problems.push({ part: "leases", error });
+  for (const error of deadlines?.problems ?? []) problems.push({ part: "deadlines", error });
   for (const error of firing?.problems ?? []) problems.push({ part: "schedules", error });
-  const nextAt = leases?.more || firing?.more ? next?.now : next?.at;
+  const nextAt = leases?.more || deadlines?.more || firing?.more ? next?.now : next?.at;
   return {
     released: leases?.released ?? [],
+    late: deadlines?.late ?? [],
     fired: firing?.fired ?? [],
     removed: removed ?? [],
     ...(nextAt ? { nextAt } : {}),
@@ -67,7 +76,7 @@ export async function sweep(options: SweepOptions, context: Context, depth: Dept
   };
 }
 
-const PARTS = 4;
+const PARTS = 5;
 
 async function nextDue({ db, time }: Context): Promise<{ now: Date; at: Date | undefined }> {
   const times: Date[] = [];
