@@ -39,8 +39,9 @@ COPY --from=build /src/apps/api/dist /app/apps/api/dist
 # Beyond loopback it wants tokens, TLS or a proxy that has it, and its names: else it refuses to start, and says what is missing.
 ENV SENTIENT_API_HOST=0.0.0.0 SENTIENT_API_PORT=4840
 EXPOSE 4840
+# Its certificate is for its names, and not for the address by which it is asked in here.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 \
-  CMD ["node", "-e", "fetch('http://127.0.0.1:'+process.env.SENTIENT_API_PORT+'/healthz').then(({ok})=>process.exit(ok?0:1),()=>process.exit(1))"]
+  CMD ["node", "-e", "const {SENTIENT_API_TLS_KEY:key,SENTIENT_API_PORT:port}=process.env;require(key?'https':'http').get({host:'127.0.0.1',port,path:'/healthz',rejectUnauthorized:false},({statusCode})=>process.exit(statusCode===200?0:1)).on('error',()=>process.exit(1))"]
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["node", "/app/apps/api/dist/main.js"]
 

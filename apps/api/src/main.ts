@@ -3,8 +3,14 @@
 // Exit status: 0 after SIGTERM or SIGINT, 1 if it could not start or stop, 2 if its configuration is wrong.
 
 import { createSentient } from "@sentient/agent-core";
-import { openOrReach, requireNode } from "@sentient/agent-core/config";
-import { optionsFromEnv, SentientError } from "@sentient/db-pool";
+import {
+  databaseOptionsOf,
+  loadConfig,
+  openOrReach,
+  requireNode,
+  serveBeside,
+} from "@sentient/agent-core/config";
+import { SentientError } from "@sentient/db-pool";
 import { configFromEnv } from "./config.ts";
 import { ApiError } from "./errors.ts";
 import { ensureFirstToken } from "./first-token.ts";
@@ -15,7 +21,7 @@ import { VERSION } from "./version.ts";
 const HELP = `Usage: sentient-api
 
 Serves Sentient over HTTP, until it is asked to stop. It advances no runs: workers do. It takes no words but these; its settings are
-variables of the environment.
+variables of the environment or of .env, and what sentient.config.ts says of the database, the API's address and the log.
 
   SENTIENT_URL       the database (rocksdb://.sentient/data)
   SENTIENT_API_HOST  where it listens (127.0.0.1)
@@ -47,36 +53,38 @@ function answersTo(args: readonly string[]): boolean {
 async function main(): Promise<void> {
   requireNode();
   if (answersTo(process.argv.slice(2))) return;
-  const toStop = asked(); // also while it is being started
-  const { serve, tokenFile, logLevel } = configFromEnv();
-  const logger = createLogger(logLevel);
-  const db = await openOrReach(optionsFromEnv()); // a folder that a worker or `sentient serve` owns too
-  const sentient = await createSentient({ database: db, worker: false });
-  try {
+  const { signal, signalled } = asked(); // also while it is being started
+  const { config, env } = await loadConfig();
+  const { serve, tokenFile, logLevel } = configFromEnv(env);
+  const logger = createLogger(env.SENTIENT_API_LOG_LEVEL ? logLevel : config.log?.level);
+  {
+    await using stack = new AsyncDisposableStack();
+    const db = stack.use(await openOrReach(databaseOptionsOf(config), { lasting: true, signal }));
+    const served = await serveBeside(db); // to the workers and commands of its machine, if it owns a folder
+    if (served) stack.use(served);
+    const sentient = stack.use(await createSentient({ database: db, worker: false }));
     if (serve.auth === false) logger.warn({}, "everybody may do everything: SENTIENT_API_INSECURE is on");
     else if (await ensureFirstToken(sentient, tokenFile))
       logger.info({ file: tokenFile }, "made a first token, for everything");
-    const api = await serveApi(sentient, { ...serve, logger });
-    logger.info({ url: api.url, reference: `${api.url}/reference` }, "listening");
-    logger.info({ signal: await toStop }, "stopping");
-    await api.close();
-  } finally {
-    await sentient.close();
-    await db.close();
+    const api = stack.use(await serveApi(sentient, { ...serve, ...config.api, logger }));
+    logger.info({ url: api.url, reference: `${api.url}/reference`, database: db.url }, "listening");
+    logger.info({ signal: await signalled }, "stopping");
   }
   logger.info({}, "stopped");
 }
 
 /** The first signal stops it in order, the second at once. */
-function asked(): Promise<string> {
-  const { promise, resolve } = Promise.withResolvers<string>();
-  for (const signal of ["SIGTERM", "SIGINT"] as const) {
-    process.once(signal, () => {
-      process.once(signal, () => process.exit(1));
-      resolve(signal);
+function asked(): { signal: AbortSignal; signalled: Promise<string> } {
+  const stop = new AbortController();
+  const { promise: signalled, resolve } = Promise.withResolvers<string>();
+  for (const name of ["SIGTERM", "SIGINT"] as const) {
+    process.once(name, () => {
+      process.once(name, () => process.exit(1));
+      stop.abort();
+      resolve(name);
     });
   }
-  return promise;
+  return { signal: stop.signal, signalled };
 }
 
 try {

@@ -1,6 +1,6 @@
 // Opening. Owns: which database a command means, and the way there.
 // O1. To look makes nothing: a folder that is not there is an error, and not a new and empty database.
-// O2. A folder that another process owns is reached through that process, if it serves it.
+// O2. A folder that another process owns is reached through that process, if it serves it; else it is waited for, for a while.
 
 import { existsSync } from "node:fs";
 import { createSentient, type Definition, type Sentient } from "@sentient/agent-core";
@@ -12,6 +12,7 @@ import {
   openOrReach,
   type Config,
   type LoadedConfig,
+  type ReachOptions,
 } from "@sentient/agent-core/config";
 import type { Database } from "@sentient/db-pool";
 import { CliError } from "./cli-error.ts";
@@ -28,7 +29,10 @@ export function configFrom(flags: CommonFlags, more: Config = {}): Promise<Loade
 }
 
 /** O1, O2. @param mayMake whether a folder that is not there is made */
-export async function openConfigured(config: Config, { mayMake = false } = {}): Promise<Database> {
+export async function openConfigured(
+  config: Config,
+  { mayMake = false, ...how }: { mayMake?: boolean } & ReachOptions = {},
+): Promise<Database> {
   const options = databaseOptionsOf(config);
   const folder = folderOf(options.url!);
   if (folder !== undefined && !mayMake && !existsSync(folder))
@@ -36,7 +40,7 @@ export async function openConfigured(config: Config, { mayMake = false } = {}): 
       code: "cli.not_found",
       message: `there is no database at ${options.url}: start one with sentient dev or sentient demo, or name another with --url`,
     });
-  return openOrReach(options);
+  return openOrReach(options, how);
 }
 
 /** A runtime that advances nothing, to look and to ask. */
@@ -54,7 +58,7 @@ export async function openSentient(
   return opened(db, await createSentient({ database: db, worker: false, agents: definitions }));
 }
 
-export function opened(db: Database, sentient: Sentient): Opened {
+function opened(db: Database, sentient: Sentient): Opened {
   return {
     sentient,
     db,

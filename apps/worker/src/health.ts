@@ -1,4 +1,4 @@
-// Health. Owns: saying whether this process lives, and whether it does its work, to whoever asks over HTTP on this machine.
+// Health. Owns: saying whether this process lives, and whether it does its work, to whoever asks over HTTP.
 
 import { once } from "node:events";
 import { createServer, type ServerResponse } from "node:http";
@@ -16,10 +16,14 @@ export interface Condition {
   running: () => number;
 }
 
-const HOST = "127.0.0.1";
+export interface Address {
+  host: string;
+  /** 0 for any that is free. */
+  port: number;
+}
 
 /** `/healthz`: the process answers. `/readyz`: it claims runs, and its database answers. */
-export async function serveHealth(port: number, condition: Condition): Promise<Health> {
+export async function serveHealth({ host, port }: Address, condition: Condition): Promise<Health> {
   const server = createServer((request, response) => {
     if (request.method !== "GET") return void response.writeHead(405).end();
     if (request.url === "/healthz") return answer(response, 200, { status: "alive" });
@@ -29,7 +33,7 @@ export async function serveHealth(port: number, condition: Condition): Promise<H
       () => answer(response, 503, { ready: false }),
     );
   });
-  server.listen(port, HOST);
+  server.listen(port, host);
   await once(server, "listening");
   return {
     port: (server.address() as AddressInfo).port,

@@ -21,6 +21,7 @@ interface Given {
   queues?: string[];
   capabilities?: string[];
   healthPort?: number;
+  healthHost?: string;
   logLevel?: "debug" | "info" | "warn" | "error" | "silent";
 }
 
@@ -54,8 +55,12 @@ export function flagsFrom(args: readonly string[]): WorkerFlags {
     .option("--capabilities <names>", "only runs that ask for no more than these, with commas", collect)
     .option(
       "--health-port <number>",
-      "answers /healthz and /readyz there, on this machine; 0 for any",
+      "answers /healthz and /readyz there; 0 for any that is free",
       wholeNumber,
+    )
+    .option(
+      "--health-host <address>",
+      "of that port (default: 127.0.0.1, for this machine alone; 0.0.0.0 for others too)",
     )
     .option("--log-level <level>", "debug, info, warn, error or silent (default: info)")
     .addHelpText("after", EXIT)
@@ -66,12 +71,12 @@ export function flagsFrom(args: readonly string[]): WorkerFlags {
 }
 
 function configOf(given: Given): Config {
-  const { agents, url, namespace, database, slots, lease, queues, capabilities, healthPort, logLevel } =
-    given;
+  const { agents, url, namespace, database, logLevel } = given;
+  const { slots, lease, queues, capabilities, healthPort, healthHost } = given;
   return {
     ...(agents ? { agents } : {}),
     database: defined({ url, namespace, database }),
-    worker: defined({ slots, lease, queues, capabilities, healthPort }),
+    worker: defined({ slots, lease, queues, capabilities, healthPort, healthHost }),
     log: defined({ level: logLevel }),
   };
 }

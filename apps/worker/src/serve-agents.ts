@@ -8,6 +8,7 @@ import {
   databaseOptionsOf,
   loadDefinitions,
   openOrReach,
+  serveBeside,
   type LoadedConfig,
 } from "@sentient/agent-core/config";
 import { surql, type Database } from "@sentient/db-pool";
@@ -26,22 +27,27 @@ export async function serveAgents(
   { logger, signal }: { logger: Logger; signal: AbortSignal },
 ): Promise<void> {
   await using stack = new AsyncDisposableStack();
-  const db = stack.use(await openOrReach(databaseOptionsOf(config)));
+  const db = stack.use(await openOrReach(databaseOptionsOf(config), { lasting: true, signal }));
+  const served = await serveBeside(db); // to the other processes of its machine, if it owns a folder
+  if (served) stack.use(served);
   const agents = await loadDefinitions(config.agents ?? [], folder, { database: db });
   const names = agents.map(({ name }) => name);
   const sentient = stack.use(await createSentient({ database: db, agents, worker: false, logger }));
-  const { healthPort, ...options } = config.worker ?? {};
+  const { healthPort, healthHost = "127.0.0.1", ...options } = config.worker ?? {};
   const worker = sentient.worker(options);
   const running = { began: false };
   if (healthPort !== undefined) {
     const health = stack.use(
-      await serveHealth(healthPort, {
-        isReady: () => running.began && !signal.aborted,
-        answers: () => answers(db),
-        running: () => worker.running,
-      }),
+      await serveHealth(
+        { host: healthHost, port: healthPort },
+        {
+          isReady: () => running.began && !signal.aborted,
+          answers: () => answers(db),
+          running: () => worker.running,
+        },
+      ),
     );
-    logger.info({ port: health.port }, "says whether it lives");
+    logger.info({ host: healthHost, port: health.port }, "says whether it lives");
   }
   if (signal.aborted) return; // B1
   await worker.start();

@@ -104,7 +104,7 @@ test(`a fleet whose workers are killed completes 50 runs, and who is cut off 20 
   const { cwd, url, notes, sentient } = await served();
   const flags = ["--agents", AGENTS, "--url", url, "--slots", "4", "--lease", "1500"];
   const fleet = new Fleet(2, () => new WorkerProcess(flags, cwd, { WORKER_NOTES: notes }));
-  const api = new ApiProcess(url, cwd);
+  const api = new ApiProcess(cwd, { SENTIENT_URL: url, SENTIENT_API_PORT: "0" });
   const { secret } = await sentient.state.accessTokens.create({ name: "listener", scopes: ["read"] });
   await fleet.ready();
   const { url: base } = (await api.says("listening")) as unknown as { url: string };

@@ -98,10 +98,10 @@ export class WorkerProcess extends Program {
   }
 }
 
-/** `sentient-api` as a process, on a port of its own. */
+/** `sentient-api` as a process. */
 export class ApiProcess extends Program {
-  constructor(url: string, cwd: string) {
-    super(API, [], cwd, { SENTIENT_URL: url, SENTIENT_API_PORT: "0" });
+  constructor(cwd: string, env: Record<string, string> = {}) {
+    super(API, [], cwd, env);
   }
 }
 

@@ -1,8 +1,14 @@
-import { readFileSync } from "node:fs";
+import { execFileSync, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { createServer as createHttp, type RequestListener } from "node:http";
+import { createServer as createHttps } from "node:https";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DockerfileParser, type Instruction } from "dockerfile-ast";
 import { validate } from "dockerfile-utils";
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
 
 const root = join(import.meta.dirname, "../../..");
 const read = (file: string) => readFileSync(join(root, file), "utf8");
@@ -82,6 +88,42 @@ test.for(["api", "worker"])("%s runs without root, says whether it lives, and he
   expect(said(name, "ENTRYPOINT")).toEqual([`["node", "/app/apps/${name}/dist/main.js"]`]); // no shell in between
   expect(said(name, "STOPSIGNAL")).toEqual(["SIGTERM"]);
 });
+
+/** A certificate of its own, for a name that nobody asks by in here. */
+function certified(): { key: Buffer; cert: Buffer } {
+  const folder = mkdtempSync(join(tmpdir(), "sentient-tls-"));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const [key, cert] = [join(folder, "key.pem"), join(folder, "cert.pem")];
+  const words = `req -x509 -newkey rsa:2048 -nodes -subj /CN=api.example.com -keyout ${key} -out ${cert}`;
+  execFileSync("openssl", words.split(" "), { stdio: "ignore" });
+  return { key: readFileSync(key), cert: readFileSync(cert) };
+}
+
+const hasOpenssl = spawnSync("openssl", ["version"]).status === 0;
+
+test.skipIf(!hasOpenssl)(
+  "the API is asked whether it lives by HTTPS where it has a key, else by HTTP",
+  async () => {
+    const [, words] = /CMD (\[.*\])$/.exec(said("api", "HEALTHCHECK")[0]!)!;
+    const [, ...args] = JSON.parse(words!) as string[];
+    const answer: RequestListener = (request, response) =>
+      response.writeHead(request.url === "/healthz" ? 200 : 404).end();
+    const checked = async (port: number, key: string) => {
+      const env = { ...process.env, SENTIENT_API_PORT: String(port), SENTIENT_API_TLS_KEY: key };
+      return ((await once(spawn(process.execPath, args, { env }), "exit")) as [number])[0];
+    };
+    for (const [server, key, other] of [
+      [createHttp(answer), "", "key.pem"],
+      [createHttps(certified(), answer), "key.pem", ""],
+    ] as const) {
+      await once(server.listen(0, "127.0.0.1"), "listening");
+      onTestFinished(() => void server.close());
+      const { port } = server.address() as AddressInfo;
+      expect(await checked(port, key)).toBe(0);
+      expect(await checked(port, other)).toBe(1);
+    }
+  },
+);
 
 test.for(["api", "worker"])("%s has what was built of every floor that it stands on", (name) => {
   const copied = said(name, "COPY").flatMap((each) => /packages\/([^/]+)\/dist$/.exec(each)?.[1] ?? []);

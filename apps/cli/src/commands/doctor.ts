@@ -1,5 +1,8 @@
+import { databaseOptionsOf, folderOf } from "@sentient/agent-core/config";
+import { DbError } from "@sentient/db-pool";
 import { defineCommand } from "../command.ts";
-import { CHECKS, type Finding } from "../doctor/checks.ts";
+import { DATABASE_CHECKS, MACHINE_CHECKS, openingOf, type Finding } from "../doctor/checks.ts";
+import { EXIT, exitCodeOf } from "../exit-codes.ts";
 import { configFrom, openConfigured } from "../open.ts";
 import { colour, printable } from "../print.ts";
 
@@ -9,20 +12,22 @@ export const doctorCommand = defineCommand({
   name: "doctor",
   summary: "look whether the database and this machine are as they should be",
   description:
-    "Looks whether the database and this machine are as they should be: engine, isolation, migrations, tables, clock, space, permissions. Ends with 1 if something is bad.",
+    "Looks whether the database and this machine are as they should be: Node, space and permissions; who has the database; its engine, isolation, migrations, tables and clock. One that is in use or cannot be reached is told of like the rest. Ends with 1 if something is bad.",
   examples: [
     ["sentient doctor", "of the database that is set"],
     ["sentient doctor --url rocksdb://.sentient/demo", "of another"],
   ],
   run: async (_, flags) => {
     const { config } = await configFrom(flags);
-    await using db = await openConfigured(config);
-    const findings: Finding[] = [];
-    for (const [name, check] of Object.entries(CHECKS))
-      findings.push({ name, ...(await check(db).catch(asFinding)) });
+    const url = databaseOptionsOf(config).url!;
+    const opened = await openConfigured(config).catch(requireDiagnosed);
+    await using db = opened instanceof DbError ? undefined : opened;
+    const findings = await all(MACHINE_CHECKS, folderOf(url));
+    findings.push({ name: "open", ...openingOf(url, opened) });
+    if (db) findings.push(...(await all(DATABASE_CHECKS, db)));
     const isBad = findings.some(({ status }) => status === "bad");
     return {
-      json: { database: db.url, findings },
+      json: { database: db?.url ?? url, findings },
       lines: findings.map(
         ({ name, status, message }) => `${MARKS[status]} ${name.padEnd(12)} ${printable(message)}`,
       ),
@@ -30,6 +35,20 @@ export const doctorCommand = defineCommand({
     };
   },
 });
+
+/** In turn: they would measure each other. */
+async function all<Of>(checks: Readonly<Record<string, (of: Of) => Promise<Omit<Finding, "name">>>>, of: Of) {
+  const findings: Finding[] = [];
+  for (const [name, check] of Object.entries(checks))
+    findings.push({ name, ...(await check(of).catch(asFinding)) });
+  return findings;
+}
+
+/** What is the database's state, and not wrongly asked for. @throws whatever else it is */
+function requireDiagnosed(error: unknown): DbError {
+  if (error instanceof DbError && exitCodeOf(error.code) === EXIT.database) return error;
+  throw error;
+}
 
 function asFinding(error: unknown): Omit<Finding, "name"> {
   return { status: "bad", message: (error as Error).message };

@@ -1,16 +1,16 @@
 // Running. Works wherever runs are advanced: by a worker elsewhere, or here, if this process owns the database and has the code.
 
 import { createSentient, type Definition, type RunHandle, type Sentient } from "@sentient/agent-core";
-import type { Database } from "@sentient/db-pool";
+import { SentientError, type Database } from "@sentient/db-pool";
 import type { Chunk } from "@sentient/state";
 import { Argument, Option } from "commander";
 import { CliError } from "../cli-error.ts";
 import { defineCommand, type Answer } from "../command.ts";
 import { untilInterrupted } from "../interrupted.ts";
-import { configFrom, definitionsFrom, opened, openConfigured } from "../open.ts";
+import { configFrom, definitionsFrom, openConfigured } from "../open.ts";
 import { collect, defined, jsonFrom, wholeNumber } from "../options.ts";
 import { jsonLine, note, out } from "../print.ts";
-import { folderOf } from "@sentient/agent-core/config";
+import { folderOf, serveBeside } from "@sentient/agent-core/config";
 import { eventLine, jsonLines } from "../show.ts";
 
 interface Flags {
@@ -54,44 +54,46 @@ export const runCommand = defineCommand<Flags>({
   run: async ([name], flags) => {
     const input = flags.input === undefined ? null : await jsonFrom(flags.input, "--input");
     const loaded = await configFrom(flags, flags.agents ? { agents: flags.agents } : {});
-    const db = await openConfigured(loaded.config, { mayMake: true });
-    await using own = await closing(db, async () => {
-      const definitions = await definitionsFrom(loaded, db);
-      return runtimeOn(db, definitions, flags.detach === true);
-    });
-    const { sentient } = own;
+    await using stack = new AsyncDisposableStack();
+    const db = stack.use(await openConfigured(loaded.config, { mayMake: true }));
+    const { sentient, advances } = await runtimeOn(db, await definitionsFrom(loaded, db), flags, stack);
     const { key, tag, queue, priority } = flags;
     const handle = await sentient.start(name!, input, defined({ key, tags: tag, queue, priority }));
     if (flags.detach) return { json: { run: handle.id }, lines: [handle.id] };
-    if (!own.advances) await warnIfNobodyServes(sentient, name!);
+    if (!advances) await warnIfNobodyServes(sentient, db, name!);
     return await (flags.follow ? follow(handle, flags) : waitFor(handle, flags)); // before it is closed
   },
 });
 
-/** Closes the database if what is to close it later cannot be made. */
-async function closing<T>(db: Database, make: () => Promise<T>): Promise<T> {
-  return make().catch(async (error: unknown) => {
-    await db.close();
-    throw error;
-  });
-}
-
-async function runtimeOn(db: Database, definitions: readonly Definition[], detached: boolean) {
-  const isOwner = folderOf(db.url) !== undefined;
-  const advances = isOwner && definitions.length > 0 && !detached;
+/** Who owns the folder has it served to the other commands of this machine for as long as the run takes. */
+async function runtimeOn(
+  db: Database,
+  definitions: readonly Definition[],
+  { detach }: Flags,
+  stack: AsyncDisposableStack,
+) {
+  const advances = isOwned(db) && definitions.length > 0 && !detach;
+  const served = detach ? undefined : await serveBeside(db, { brief: true });
+  if (served) stack.use(served);
   const sentient = await createSentient({
     database: db,
     agents: definitions,
     ...(advances ? {} : { worker: false }),
   });
-  return Object.assign(opened(db, sentient), { advances });
+  return { sentient: stack.use(sentient), advances };
 }
 
-async function warnIfNobodyServes(sentient: Sentient, name: string): Promise<void> {
+function isOwned(db: Database): boolean {
+  return folderOf(db.url) !== undefined;
+}
+
+async function warnIfNobodyServes(sentient: Sentient, db: Database, name: string): Promise<void> {
   const workers = await sentient.state.workers.list();
   if (workers.some(({ serves }) => serves.some((each) => each.startsWith(`${name}@`)))) return;
   note(
-    `no worker serves ${name} now: the run waits in its queue until one does (sentient dev, sentient-worker)`,
+    isOwned(db)
+      ? `no worker serves ${name} now, and none can while this has the folder: end this (Ctrl-C; the run stays in its queue), and begin sentient dev or sentient-worker; or say --agents`
+      : `no worker serves ${name} now: the run waits in its queue until one does (sentient dev, sentient-worker)`,
   );
 }
 
@@ -106,17 +108,24 @@ async function waitFor(handle: RunHandle, { timeout }: Flags): Promise<Answer> {
 /** What happens goes to stderr, and what it gives to stdout; with --json all of it is there, a document a line. */
 async function follow(handle: RunHandle, flags: Flags): Promise<Answer | undefined> {
   using stop = untilInterrupted();
-  for await (const item of handle.stream({ signal: stop.signal })) {
+  const late = new AbortController();
+  const result = handle.result({ signal: stop.signal, ...defined({ timeout: flags.timeout }) });
+  result.catch((error: unknown) => isLate(error) && late.abort());
+  for await (const item of handle.stream({ signal: AbortSignal.any([stop.signal, late.signal]) })) {
     if (flags.json) out(jsonLine(item));
     else if (item.type === "event") note(eventLine(item.event));
     else note(chunkLine(item.chunk));
     if (item.type === "event" && item.event.type === "run.parked") break;
   }
   if (stop.signal.aborted) throw leftError(handle.id);
-  const output = await handle.result(defined({ timeout: flags.timeout }));
+  const output = await result;
   if (!flags.json) return { json: output, lines: jsonLines(output) };
   out(jsonLine({ type: "result", run: handle.id, output }));
   return undefined;
+}
+
+function isLate(error: unknown): boolean {
+  return error instanceof SentientError && error.code === "agent.result_timeout";
 }
 
 function chunkLine(chunk: Chunk): string {

@@ -18,9 +18,9 @@ export const serveCommand = defineCommand<{ port?: number }>({
     ["sentient serve --url rocksdb:///data/app --port 8000", "for workers elsewhere on this machine"],
   ],
   run: async (_, flags) => {
-    const { config } = await configFrom(flags);
-    await using db = await openConfigured(config, { mayMake: true });
-    const token = process.env.SENTIENT_SERVE_TOKEN;
+    const { config, env } = await configFrom(flags);
+    await using db = await openConfigured(config, { mayMake: true, lasting: true });
+    const token = env.SENTIENT_SERVE_TOKEN;
     await using served = await serveBeside(db, {
       ...(flags.port === undefined ? {} : { port: flags.port }),
       ...(token ? { token } : {}),

@@ -20,6 +20,8 @@ export interface DevFlags extends CommonFlags {
 }
 
 const DEFAULT_AGENTS = "./agents.ts";
+/** It begins anew beside commands, and one of them may have the folder just then. */
+const PATIENCE_MS = 60_000;
 
 export async function dev(flags: DevFlags): Promise<void> {
   const loaded = await configFrom(flags, configOf(flags));
@@ -28,18 +30,26 @@ export async function dev(flags: DevFlags): Promise<void> {
     config.agents = DEFAULT_AGENTS;
   using stop = untilInterrupted();
   await using stack = new AsyncDisposableStack();
-  const db = stack.use(await openConfigured(config, { mayMake: true }));
+  const db = stack.use(
+    await openConfigured(config, {
+      mayMake: true,
+      lasting: true,
+      patience: PATIENCE_MS,
+      signal: stop.signal,
+      onWait: ({ message }) => note(`waits for the database, for a minute at most: ${printable(message)}`),
+    }),
+  );
   const served = await serveBeside(db, servedBefore() ?? {});
   if (served) stack.use(served);
   const definitions = await definitionsFrom(loaded, db);
   const logger = loggerAt(config.log?.level ?? "info");
-  const { healthPort: _, ...worker } = config.worker ?? {};
+  const { healthPort: _, healthHost: __, ...worker } = config.worker ?? {};
   const sentient = stack.use(
     await createSentient({ database: db, agents: definitions, worker: false, logger }),
   );
   if (definitions.length > 0) await sentient.worker(worker).start();
   const { ensureFirstToken, serveApi, configFromEnv } = await import("@sentient/api"); // slow to import
-  const { serve, tokenFile } = configFromEnv();
+  const { serve, tokenFile } = configFromEnv(loaded.env);
   if (serve.auth !== false) await ensureFirstToken(sentient, tokenFile);
   const api = stack.use(await serveApi(sentient, { ...serve, ...config.api }));
   const names = definitions.map(({ name }) => name);

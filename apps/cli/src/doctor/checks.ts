@@ -3,7 +3,7 @@
 import { randomUUID } from "node:crypto";
 import { statSync } from "node:fs";
 import { statfs } from "node:fs/promises";
-import { ident, surql, type Database } from "@sentient/db-pool";
+import { DbError, ident, surql, type Database } from "@sentient/db-pool";
 import {
   check as compare,
   migrationStatus,
@@ -19,7 +19,7 @@ export interface Finding {
   message: string;
 }
 
-type Check = (db: Database) => Promise<Omit<Finding, "name">>;
+type Found = Omit<Finding, "name">;
 
 const OLDEST_NODE = 24;
 const LITTLE_SPACE = 500 * 1024 ** 2;
@@ -32,13 +32,41 @@ const good = (message: string) => ({ status: "good" as const, message });
 const doubtful = (message: string) => ({ status: "doubtful" as const, message });
 const bad = (message: string) => ({ status: "bad" as const, message });
 
-export const CHECKS: Readonly<Record<string, Check>> = {
+/** Of the machine, whether there is a database or not. */
+export const MACHINE_CHECKS: Readonly<Record<string, (folder: string | undefined) => Promise<Found>>> = {
   node: async () => {
     const version = process.versions.node;
     return Number(version.split(".")[0]) >= OLDEST_NODE
       ? good(`Node ${version}`)
       : bad(`Node ${version} is too old: use ${OLDEST_NODE} or newer`);
   },
+  space: async (folder) => {
+    if (folder === undefined) return good("not on this machine");
+    const { bavail, bsize } = await statfs(folder);
+    const free = bavail * bsize;
+    const text = `${(free / 1024 ** 3).toFixed(1)} GiB free at ${folder}`;
+    return free > LITTLE_SPACE ? good(text) : bad(`only ${text}: writes will fail soon`);
+  },
+  permissions: async (folder) => {
+    if (folder === undefined) return good("not on this machine");
+    const mode = statSync(folder).mode & 0o077;
+    return mode === 0 || process.platform === "win32"
+      ? good("only its owner can read the folder")
+      : bad(`others can read ${folder}: chmod 700 it`);
+  },
+};
+
+/** Of the way to the database: who has it, or why it cannot be reached. */
+export function openingOf(url: string, opened: Database | DbError): Found {
+  if (opened instanceof DbError) return bad(opened.message);
+  if (folderOf(url) === undefined) return good(`${opened.url} was opened`);
+  return folderOf(opened.url) === undefined
+    ? good(`another process has the folder, and serves it at ${opened.url}`)
+    : good("no other process has the folder");
+}
+
+/** Of a database that could be opened. */
+export const DATABASE_CHECKS: Readonly<Record<string, (db: Database) => Promise<Found>>> = {
   engine: async (db) => {
     await db.query(surql`RETURN 1`);
     const kind = db.url.split(":")[0]!;
@@ -79,26 +107,10 @@ export const CHECKS: Readonly<Record<string, Check>> = {
           `${Math.round(skew)} ms from that of the database, whose time counts: what is shown as "ago" is off by that`,
         );
   },
-  space: async (db) => {
-    const folder = folderOf(db.url);
-    if (folder === undefined) return good("not on this machine");
-    const { bavail, bsize } = await statfs(folder);
-    const free = bavail * bsize;
-    const text = `${(free / 1024 ** 3).toFixed(1)} GiB free at ${folder}`;
-    return free > LITTLE_SPACE ? good(text) : bad(`only ${text}: writes will fail soon`);
-  },
-  permissions: async (db) => {
-    const folder = folderOf(db.url);
-    if (folder === undefined) return good("not on this machine");
-    const mode = statSync(folder).mode & 0o077;
-    return mode === 0 || process.platform === "win32"
-      ? good("only its owner can read the folder")
-      : bad(`others can read ${folder}: chmod 700 it`);
-  },
 };
 
 /** Whether the engine loses what several write at once. In a table of its own, which is gone afterwards. */
-async function countTogether(db: Database): Promise<Omit<Finding, "name">> {
+async function countTogether(db: Database): Promise<Found> {
   const table = ident(`sentient_doctor_${randomUUID().replaceAll("-", "")}`);
   const key = surql`type::record(${table.text.replaceAll("`", "")}, 1)`;
   try {

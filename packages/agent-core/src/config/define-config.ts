@@ -17,8 +17,10 @@ export interface Config {
     lease?: number;
     queues?: readonly string[];
     capabilities?: readonly string[];
-    /** Where it answers whether it lives: a port on this machine; 0 for any that is free. Nowhere if left out. */
+    /** Where it answers whether it lives: a port; 0 for any that is free. Nowhere if left out. */
     healthPort?: number;
+    /** The address of that port: `127.0.0.1` if left out, which only this machine reaches. */
+    healthHost?: string;
   };
   api?: {
     /** `127.0.0.1` if left out. */
@@ -145,8 +147,14 @@ export const SETTINGS: Readonly<Record<string, Described>> = {
     schema: port,
     env: "SENTIENT_WORKER_HEALTH_PORT",
   },
+  "worker.healthHost": {
+    about: "the address where it answers that; `0.0.0.0` for other machines too",
+    schema: text,
+    env: "SENTIENT_WORKER_HEALTH_HOST",
+    preset: "127.0.0.1",
+  },
   "api.host": {
-    about: "where `sentient dev` has its API",
+    about: "where `sentient-api` and `sentient dev` have the API",
     schema: text,
     env: "SENTIENT_API_HOST",
     preset: "127.0.0.1",

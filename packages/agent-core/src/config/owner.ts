@@ -23,6 +23,9 @@ const FILE = "sentient.served.json";
 /** How long a folder is waited for, and how often it is looked at meanwhile, in milliseconds. */
 const PATIENCE_MS = 5_000;
 const LOOK_MS = 100;
+/** So long an owner that is about to end lets the others finish what they ask, in milliseconds, looking so often. */
+const LINGER_MS = 2_000;
+const SOON_MS = 20;
 
 interface ServedNote {
   url: string;
@@ -134,6 +137,7 @@ export async function serveBeside(
   writeFileSync(path, JSON.stringify(note), { mode: 0o600, flag: "wx" });
   const close = async () => {
     if (readNote(folder)?.pid === process.pid) rmSync(path, { force: true });
+    if (brief) await left(served);
     await served.close();
   };
   return {
@@ -146,4 +150,9 @@ export async function serveBeside(
     close,
     [Symbol.asyncDispose]: close,
   };
+}
+
+/** What the others have asked is answered first: it may be the very answer that this process was waiting for. */
+async function left(served: Served): Promise<void> {
+  for (let ms = 0; served.clients > 0 && ms < LINGER_MS; ms += SOON_MS) await sleep(systemClock, SOON_MS);
 }

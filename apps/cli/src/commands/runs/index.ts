@@ -4,6 +4,7 @@ import { exportRun, importRuns } from "./carry.ts";
 import { cancelRun, pauseRun, resumeRun } from "./control.ts";
 import { listRuns } from "./list.ts";
 import { showRun } from "./show.ts";
+import { signalRun } from "./signal.ts";
 import { whyRun } from "./why.ts";
 
 export const runsCommand = defineGroup("runs", "list, look at and steer runs", [
@@ -13,6 +14,7 @@ export const runsCommand = defineGroup("runs", "list, look at and steer runs", [
   cancelRun,
   pauseRun,
   resumeRun,
+  signalRun,
   restoreRun,
   forkRun,
   exportRun,
