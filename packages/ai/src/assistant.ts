@@ -62,8 +62,8 @@ export type Assistant = Definition<z.input<typeof AssistantInput>, z.output<type
 /**
  * Describes an agent that answers a prompt with a model and tools.
  *
- * @throws `agent.bad_definition`; its runs fail with what `converse` throws, and with `ai.bad_option` for a thread where there is
- * no memory
+ * @throws `agent.bad_definition`; its runs fail with what `converse` throws, with `ai.bad_option` for a thread where there is no
+ * memory, and with `ai.memory_too_large` for a prompt of more than 64 KiB in a thread
  * @example
  * const helper = defineAssistant({ name: "helper", model, tools: [weather], memory });
  * const { text } = await sentient.execute(helper, { prompt: "Do I need a coat?", thread: "ada" });

@@ -218,13 +218,16 @@ test("what was asked stays in its thread, also where no answer came", async () =
 });
 
 test("of an exchange that is longer than what the model is told, it is told what was asked, and the last part", async () => {
-  const recall = { calls: [{ name: "recall", args: { query: "tea" } }] };
-  const lines: Line[] = [...Array.from({ length: 4 }, () => recall), "nothing", "as I said"];
+  const look = recall("tea");
+  const lines: Line[] = [look, look, look, look, "nothing", new NonRetryable("no luck"), "as I said"];
   const { sentient, helper, model } = await setting(lines, () => ({ last: 4 }));
-  for (const prompt of ["Look four times.", "And?"]) await sentient.execute(helper, { prompt, thread: "t" });
-  const heard = model.asked.at(-1)!.messages;
-  expect(heard.map(({ role }) => role)).toEqual(["user", "assistant", "tool", "assistant", "user"]);
+  const rolesAsked = () => model.asked.at(-1)!.messages.map(({ role }) => role);
+  await sentient.execute(helper, { prompt: "Look four times.", thread: "t" });
+  await expect(sentient.execute(helper, { prompt: "And?", thread: "t" })).rejects.toThrow("no luck");
+  expect(rolesAsked()).toEqual(["user", "assistant", "tool", "assistant", "user"]);
   expect(textsOf(model.asked.at(-1)!).filter(Boolean)).toEqual(["Look four times.", "nothing", "And?"]);
+  await sentient.execute(helper, { prompt: "Well?", thread: "t" });
+  expect(rolesAsked()).toEqual(["user", "assistant", "tool", "assistant", "user", "user"]);
 });
 
 test("an agent that is handed over to knows what was asked, where both speak in one thread", async () => {

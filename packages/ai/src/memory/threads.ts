@@ -96,15 +96,16 @@ const messagesIn = (rows: readonly MessageRow[]): ThreadMessage[] =>
     }));
 
 /**
- * The last messages of a thread from the first on that a person has said; where none of them is a person's, from the last of a
- * person's before them. A tool's result without its call is nothing to a model.
+ * The last messages of a thread from the first on that a person has said; where none of those was answered, all of them, behind the
+ * last that a person has said before. A tool's result without its call is nothing to a model.
  */
 export async function conversationOf(db: Database, thread: string, last: number): Promise<ThreadMessage[]> {
   const messages = fitting((await lastOf(db, thread, last)).toReversed()).toReversed();
   const first = messages.findIndex(({ message }) => message.role === "user");
-  if (first >= 0) return messages.slice(first);
+  const askedIn = first < 0 ? [] : messages.slice(first);
+  if (first === 0 || askedIn.some(({ message }) => message.role === "assistant")) return askedIn;
   const asked = messages[0] && (await askedBefore(db, thread, messages[0].n));
-  if (!asked) return [];
+  if (!asked) return askedIn;
   const rest = fitting([asked, ...messages.toReversed()])
     .slice(1)
     .toReversed();
