@@ -19,6 +19,7 @@ import type {
 import type { Definition } from "./define.ts";
 import { checked } from "./errors.ts";
 import { asJson } from "./json.ts";
+import { meteredBy } from "./metering.ts";
 import { chunksKey, type Scope } from "./keys.ts";
 import type { Pass } from "./pass.ts";
 import type { Place } from "./place.ts";
@@ -144,7 +145,7 @@ export function contextOf(pass: Pass, root: Place, path: Scope, undoes: Undo[]):
       uuid: () => uuidOf(draw()),
       patch: (name: string) => at(`patch:${name}`, (key) => patchAt(pass, place, key)),
     };
-    return Object.freeze(context) as unknown as Context<never>;
+    return meteredBy(Object.freeze(context) as unknown as Context<never>, pass.tools.meter);
   };
   return open(root, path);
 }

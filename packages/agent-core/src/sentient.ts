@@ -48,6 +48,7 @@ import { SchedulesFace } from "./schedules.ts";
 import { requireStateFits, startOptionsOf, startOptionsOfName } from "./starting.ts";
 import { takeOver } from "./take-over.ts";
 import { silent, type Logger, type Tools } from "./tools.ts";
+import type { Meter } from "./turn.ts";
 import type { WorkerOptions } from "./worker-options.ts";
 import { Worker } from "./worker.ts";
 
@@ -60,6 +61,8 @@ export interface SentientOptions extends Omit<DatabaseOptions, "clock" | "databa
   worker?: WorkerOptions | false;
   /** What is kept of runs that are over, and for how long. */
   retention?: RetentionOptions;
+  /** Stands around each turn of a model that names no meter of its own, as that of a budget does. */
+  meter?: Meter;
   /** Hears what happens, for people: nobody if left out. */
   logger?: Logger;
   /** Whose time counts instead of the database's; for tests. */
@@ -134,7 +137,7 @@ export class Sentient implements AsyncDisposable {
   constructor(
     db: Database,
     isOwn: boolean,
-    { clock = systemClock, logger = silent, retention, worker = {}, ...rest }: SentientOptions,
+    { clock = systemClock, logger = silent, retention, worker = {}, meter, ...rest }: SentientOptions,
     { advance, attempted = (_, work) => work() }: Hooks = {},
   ) {
     this.#db = db;
@@ -153,6 +156,7 @@ export class Sentient implements AsyncDisposable {
       find,
       lingers: clock === systemClock,
       attempted,
+      meter,
       takenOver: takeOver(db, state, logger),
     };
     this.#ports = {
@@ -484,6 +488,7 @@ export async function createSentient(options: SentientOptions = {}): Promise<Sen
     retention: ____,
     logger: _____,
     clock: ______,
+    meter: _______,
     ...connection
   } = options;
   if (database !== undefined && typeof database !== "string") return new Sentient(database, false, options);

@@ -4,6 +4,7 @@ import type { Clock } from "@sentient/db-pool";
 import type { State } from "@sentient/state";
 import type { Definition } from "./define.ts";
 import type { Notices } from "./notices.ts";
+import type { Meter } from "./turn.ts";
 
 /** Where it is told what happens in this process, for people. Any logger with these methods will do, as pino. */
 export interface Logger {
@@ -40,6 +41,8 @@ export interface Tools {
   /** Whether a run is held for a moment where what it waits for may come in a moment; not where a test moves the time. */
   lingers: boolean;
   attempted: Attempted;
+  /** Counts what turns of models cost that name no meter of their own. */
+  meter?: Meter | undefined;
   /** Resolves once what a process held that died with this folder is nobody's: it need not be waited for. */
   takenOver: () => Promise<void>;
 }

@@ -9,6 +9,7 @@ import type { Json } from "@sentient/schema";
 import { z } from "zod";
 import type { Context, RunInfo, StepContext } from "./context.ts";
 import { AgentError, checked } from "./errors.ts";
+import { meterOf } from "./metering.ts";
 import type { Message, Model, Tool, ToolCallPart, ToolResultPart, Turn, Usage } from "./model.ts";
 import { RetryPolicy } from "./retry.ts";
 import { addUsage, NO_USAGE, parsedBy, saidBy, shortened, textOf, toolCallsOf, type Said } from "./said.ts";
@@ -60,7 +61,7 @@ export interface ConverseOptions<Output extends z.ZodType = z.ZodType> {
   retry?: RetryPolicy;
   /** Of each attempt of a turn, in milliseconds. */
   timeout?: number;
-  /** Counts what it costs, as a budget does. */
+  /** Counts what it costs, as a budget does: that of the runtime if left out. */
   meter?: Meter;
 }
 
@@ -78,11 +79,22 @@ export interface Conversation<Output> {
   end: ConversationEnd;
 }
 
+const ROLES: unknown[] = ["user", "assistant", "tool"];
+
+function isMessage(value: unknown): boolean {
+  const { role, content } = (value ?? {}) as Partial<Message>;
+  const isPart = (part: unknown) => typeof (part as { type?: unknown } | null)?.type === "string";
+  return ROLES.includes(role) && Array.isArray(content) && content.every(isPart);
+}
+
 const Options = z.strictObject({
   model: z.custom<Model>((value) => typeof value === "function", "a model, which is a function"),
   instructions: z.string().optional(),
   prompt: z.string().optional(),
-  messages: z.array(z.custom<Message>()).readonly().optional(),
+  messages: z
+    .array(z.custom<Message>(isMessage, 'a message, as { role: "user", content: [{ type: "text", text }] }'))
+    .readonly()
+    .optional(),
   tools: z.array(z.custom<Tool>()).readonly().default([]),
   output: z.custom<z.ZodType>((value) => value instanceof z.ZodType, "a zod schema").optional(),
   maxTurns: z.int().min(1).max(1_000).default(20),
@@ -170,7 +182,8 @@ const saying = (text: string): Message => ({ role: "user", content: [{ type: "te
 
 /** V1. */
 async function speak(ctx: Context, options: Checked, messages: readonly Message[]): Promise<Said> {
-  const { model, instructions, tools, output, maxOutput, temperature, meter, retry, timeout } = options;
+  const { model, instructions, tools, output, maxOutput, temperature, retry, timeout } = options;
+  const { meter = meterOf(ctx) } = options;
   const said = await ctx.step(
     "model",
     async (step): Promise<Said> => {

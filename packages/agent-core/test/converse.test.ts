@@ -2,7 +2,14 @@
 
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
-import { converse, defineWorkflow, type ConverseOptions, type Tool, type TurnEvent } from "../src/index.ts";
+import {
+  converse,
+  defineWorkflow,
+  type ConverseOptions,
+  type Meter,
+  type Tool,
+  type TurnEvent,
+} from "../src/index.ts";
 import {
   dies,
   eventsOf,
@@ -122,9 +129,33 @@ describe("a conversation", () => {
     const { model } = scripted("no");
     const { add } = adder();
     const bare = defineWorkflow({ name: "bare", run: (ctx) => converse(ctx, { model }) });
-    const sentient = await fresh({ workflows: [bare, flowOf({ model, tools: [add, add] })] });
-    for (const name of ["bare", "flow"])
+    const text = [{ role: "user", content: "hi" }] as never;
+    const said = defineWorkflow({ name: "said", run: (ctx) => converse(ctx, { model, messages: text }) });
+    const sentient = await fresh({ workflows: [bare, said, flowOf({ model, tools: [add, add] })] });
+    for (const name of ["bare", "said", "flow"])
       expect(await failureOf(() => sentient.execute(name))).toMatchObject({ code: "agent.bad_option" });
+  });
+
+  test("is counted by the meter of its runtime, in a branch and in a child too, unless it has one of its own", async () => {
+    const counted: string[] = [];
+    const meterOf =
+      (name: string): Meter =>
+      (_, ask) => (counted.push(name), ask());
+    const { model } = scripted("yes");
+    const child = defineWorkflow({ name: "child", run: (ctx) => converse(ctx, { model, prompt: "hello" }) });
+    const flow = defineWorkflow({
+      name: "flow",
+      run: async (ctx) => {
+        await ctx.all([
+          (branch) => converse(branch, { model, prompt: "hello" }),
+          (branch) => branch.call(child),
+        ]);
+        await converse(ctx, { model, prompt: "hello", meter: meterOf("own") });
+      },
+    });
+    const sentient = await fresh({ workflows: [flow, child], meter: meterOf("runtime") });
+    await sentient.execute(flow);
+    expect(counted).toEqual(["runtime", "runtime", "own"]);
   });
 });
 

@@ -190,3 +190,27 @@ test("several processes hold parts of one budget, and never more than it has", a
   expect(asked).toBe(10);
   expect(outcomes.filter(({ status }) => status === "rejected")).toHaveLength(50);
 });
+
+test("with a meter of the runtime, runs that name none count into the budget of their tree too", async () => {
+  const db = await freshDatabase();
+  const budgets = await createBudgets(db);
+  const model = scripted(() => ({ text: "yes", usage: USAGE }));
+  const child = defineAgent({
+    name: "child",
+    run: async (ctx) => (await converse(ctx, { model, prompt: "may I?" })).text,
+  });
+  const meter = budgets.meter({ calls: 2, maxOutput: 40, estimate: () => 60 });
+  const parent = defineWorkflow({
+    name: "parent",
+    run: async (ctx) => {
+      await converse(ctx, { model, prompt: "I begin.", meter });
+      const ask = () => ctx.call(child).catch((error: AiError) => error.code);
+      return [await ask(), await ask()];
+    },
+  });
+  const other = { agents: [child], workflows: [parent], meter: budgets.meter({ estimate: () => 60 }) };
+  const sentient = await createSentient({ database: db, ...other });
+  onTestFinished(() => sentient.close());
+  expect(await sentient.execute(parent)).toEqual(["yes", "ai.budget_exceeded"]);
+  expect(await sentient.execute(child)).toBe("yes"); // of a tree without limits
+});

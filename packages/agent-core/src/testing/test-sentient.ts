@@ -11,7 +11,7 @@ import type { Script } from "./script.ts";
 import { VirtualClock } from "./virtual-clock.ts";
 
 export interface TestOptions
-  extends Pick<SentientOptions, "agents" | "workflows" | "retention" | "logger">, Script {
+  extends Pick<SentientOptions, "agents" | "workflows" | "retention" | "logger" | "meter">, Script {
   /** One of your own, for fakes to `sleep` on: it begins on 2026-01-01 if left out. */
   clock?: VirtualClock;
   /** Of the worker that advances the runs. */
