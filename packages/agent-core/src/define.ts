@@ -50,7 +50,7 @@ export interface DefineOptions<
   signals?: G;
   /** For steps that do not say it themselves. */
   retry?: RetryPolicy;
-  /** Runs of it at once, in all processes. It is said to the database, and holds until `sentient.limits.remove("agent:<name>")`. */
+  /** Runs of it at once, in all processes, unless somebody says otherwise with `sentient.limits.set("agent:<name>", …)`. */
   concurrency?: number;
   /** How long a run may take in all, in milliseconds; it is cancelled after that. */
   timeout?: number;

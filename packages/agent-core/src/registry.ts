@@ -75,7 +75,7 @@ export class Registry {
   }
 
   async #register(state: State): Promise<void> {
-    for (const { description, concurrency, schemas, ...definition } of this.all) {
+    for (const { description, schemas, ...definition } of this.all) {
       const { name, version, capabilities, queue, kind, secrets, timeout } = definition;
       await state.agents.register({
         name,
@@ -89,15 +89,12 @@ export class Registry {
         ...(schemas.input ? { input: schemaOf(schemas.input) } : {}),
         ...(schemas.output ? { output: schemaOf(schemas.output) } : {}),
       });
-      if (concurrency !== undefined) await limitConcurrency(`agent:${name}`, concurrency, state);
+    }
+    for (const [name, definitions] of this.#byName) {
+      const { concurrency } = definitions.findLast((each) => each.concurrency !== undefined) ?? {};
+      await state.limits.declare(name, concurrency);
     }
   }
-}
-
-/** What somebody has said of its rate stays. */
-async function limitConcurrency(key: string, concurrency: number, { limits }: State): Promise<void> {
-  const before = (await limits.list()).find((limit) => limit.key === key);
-  await limits.set(key, { concurrency, ...(before?.rate ? { rate: before.rate } : {}) });
 }
 
 function isDefinition({ kind, run }: Partial<Definition>): boolean {

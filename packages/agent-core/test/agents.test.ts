@@ -2,7 +2,7 @@
 
 import { describe, expect, test, vi } from "vitest";
 import { z } from "zod";
-import { defineAgent, defineWorkflow, NonRetryable } from "../src/index.ts";
+import { defineAgent, defineWorkflow, NonRetryable, type Sentient } from "../src/index.ts";
 import {
   codeOf,
   failureOf,
@@ -177,19 +177,31 @@ describe("an agent", () => {
   });
 });
 
-test("what an agent may do at once is said to the database, beside what was said of its rate, and until it is taken back", async () => {
-  const rate = { count: 5, per: 60_000 };
+describe("what an agent may do at once", () => {
   const narrow = defineAgent({ name: "narrow", concurrency: 2, run: async () => null });
-  const first = await freshProcess({ agents: [narrow] });
-  await first.sentient.limits.set("agent:narrow", { rate });
-  await played(first);
-  expect(await first.sentient.limits.get("agent:narrow")).toMatchObject({ concurrency: 2, rate });
-  const wide = defineAgent({ name: "narrow", run: async () => null });
-  const second = await processOn(first.db, first.clock, { agents: [wide] });
-  await played(second);
-  expect(await second.sentient.limits.get("agent:narrow")).toMatchObject({ concurrency: 2 });
-  expect(await second.sentient.limits.remove("agent:narrow")).toBe(true);
-  expect(await second.sentient.limits.list()).toEqual([]);
+  const rate = { count: 5, per: 60_000 };
+  const limitsOf = async ({ sentient }: { sentient: Sentient }) =>
+    (await sentient.limits.list()).map(({ key, concurrency, rate }) => ({ key, concurrency, rate }));
+
+  test("is said to the database by its code, beside what was said of its rate, and goes with it", async () => {
+    const first = await freshProcess({ agents: [narrow] });
+    await first.sentient.limits.set("agent:narrow", { rate });
+    await played(first);
+    expect(await limitsOf(first)).toEqual([{ key: "agent:narrow", concurrency: 2, rate }]);
+    const wide = defineAgent({ name: "narrow", run: async () => null });
+    const second = await processOn(first.db, first.clock, { agents: [wide] });
+    await played(second);
+    expect(await limitsOf(second)).toEqual([{ key: "agent:narrow", concurrency: undefined, rate }]);
+  });
+
+  test("is what somebody has set since, whoever starts again", async () => {
+    const first = await freshProcess({ agents: [narrow] });
+    await played(first);
+    await first.sentient.limits.set("agent:narrow", { concurrency: 50 });
+    const second = await processOn(first.db, first.clock, { agents: [narrow] });
+    await played(second);
+    expect(await limitsOf(second)).toMatchObject([{ concurrency: 50 }]);
+  });
 });
 
 describe("a task for whoever can do it", () => {

@@ -51,8 +51,11 @@ export const saveLimit = (
   UPSERT ${limitId(key)} CONTENT object::extend(${row}, { bucket: $bucket }) RETURN NONE
 }`;
 
-/** What counts against it counts on, until the runs leave their workers. */
-export const removeLimit = (key: string) => surql`{
+/** What counts against it counts on, until the runs leave their workers. @param seen what it is to say still, if anything */
+export const removeLimit = (key: string, seen: LimitSaid | null = null) => surql`{
+  LET $seen = ${seen};
   LET $removed = (DELETE ONLY ${limitId(key)} RETURN BEFORE);
-  IF $removed = NONE { THROW ${THROWN.stale} }
+  IF $removed = NONE { THROW ${THROWN.stale} };
+  LET $said = [$removed.concurrency ?? 0, $removed.rate.count ?? 0, $removed.rate.per ?? 0];
+  IF $seen != NULL AND $said != $seen { THROW ${THROWN.stale} }
 }`;

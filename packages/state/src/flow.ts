@@ -3,11 +3,14 @@
 //     against it.
 // F2. A rate is a bucket of starts, which holds `count` and fills up in `per` milliseconds: in any time T there are at most
 //     `count + T × count / per` starts. Every claim is a start, also that of a run which goes on.
+// F3. What code says of an agent is remembered beside its limit, in a row that no claim looks at: code changes what it has said
+//     itself, and nothing that somebody has set instead.
 
+import type { Statement } from "@sentient/db-pool";
 import { Name, type FlowLimit } from "@sentient/schema";
 import { z } from "zod";
 import type { Context } from "./changing.ts";
-import { limitSaid, startsLeft } from "./claim-queries.ts";
+import { limitSaid, startsLeft, type FlowLimitRow } from "./claim-queries.ts";
 import { checked, notFoundError } from "./errors.ts";
 import * as queries from "./flow-queries.ts";
 import { retried } from "./retried.ts";
@@ -18,9 +21,11 @@ const Key = Name.refine(
   "queue:<name> or agent:<name>; a limit by a key of one's own comes with the run",
 );
 
+const Concurrency = z.int().min(1).max(100_000).optional();
+
 const Options = z
   .strictObject({
-    concurrency: z.int().min(1).max(100_000).optional(),
+    concurrency: Concurrency,
     rate: z
       .strictObject({
         count: z.int().min(1).max(1_000_000),
@@ -49,6 +54,9 @@ export interface Limit extends LimitOptions {
   startsLeft?: number;
   updatedAt: Date;
 }
+
+/** Begins the keys of what code says, which are followed by the name of an agent. */
+const CODE = "code:";
 
 /** What queues and agents may do at most. Found at `state.limits`. */
 export class Limits {
@@ -114,11 +122,58 @@ export class Limits {
     });
   }
 
+  /**
+   * Says how many runs of an agent its code wants at once; with undefined, that it says nothing any more. That holds unless
+   * somebody has `set` another number. What `remove` has taken away is there again once code says it the next time.
+   *
+   * @param agent its name
+   * @throws `state.bad_option`
+   * @example await state.limits.declare("mail", 5);
+   */
+  async declare(agent: string, concurrency: number | undefined): Promise<void> {
+    const key = `agent:${agent}`;
+    checked(Concurrency, concurrency, `the limit ${key}`);
+    if (concurrency !== undefined) checked(Key, key, "the key of a limit");
+    await retried(`the limit ${key}`, () => this.#declare(key, `${CODE}${agent}`, concurrency));
+  }
+
+  /** F3. */
+  async #declare(key: string, memo: string, concurrency: number | undefined): Promise<void> {
+    const { db, bus, time } = this.#context;
+    const { rows } = await db.query(queries.readLimits([key, memo], time.now));
+    const [limit, declared] = [key, memo].map((each) => rows.find(({ id }) => id.id === each));
+    const isSame = limit?.concurrency === concurrency;
+    if (isSame && declared?.concurrency === concurrency) return;
+    const isOwn = limit?.concurrency === undefined || limit.concurrency === declared?.concurrency;
+    if (!isOwn && (concurrency !== undefined || !declared)) return;
+    const wanted = defined({ concurrency, rate: limit?.rate });
+    await bus.log.append({
+      events: isOwn && !isSame ? [{ type: "limit.changed", data: { key, ...wanted } }] : [],
+      statements: (_, placedAt) => {
+        const updatedAt = time.of(placedAt);
+        const said = { ...defined({ concurrency }), updatedAt };
+        return [
+          ...(isOwn ? this.#saved(key, { ...wanted, updatedAt }, limit) : []),
+          ...this.#saved(memo, said, declared),
+        ];
+      },
+    });
+  }
+
+  /** A limit, if it says still what was seen; one that limits nothing is none. */
+  #saved(key: string, row: Omit<FlowLimit, "id">, before: FlowLimitRow | undefined): Statement[] {
+    const seen = before ? limitSaid(before) : null;
+    if (row.concurrency !== undefined || row.rate)
+      return [queries.saveLimit(key, row, seen, this.#context.time.now)];
+    return seen ? [queries.removeLimit(key, seen)] : [];
+  }
+
   async #read(keys: readonly string[] | null): Promise<Limit[]> {
     const { db, time } = this.#context;
     const { now, rows, holders } = await db.query(queries.readLimits(keys, time.now));
-    return rows.map((row, i) => {
+    return rows.flatMap((row, i) => {
       const { id, concurrency, rate, updatedAt } = row;
+      if (id.id.startsWith(CODE)) return [];
       return {
         key: id.id,
         ...defined({ concurrency, rate }),

@@ -6,9 +6,18 @@ import { describe, expect, test } from "vitest";
 import type { Change } from "../src/change.ts";
 import type { LimitOptions, State } from "../src/index.ts";
 import type { Lease } from "../src/lease.ts";
-import { control, idsOf, isClaim, mostAtOnce, serving, startMany, take } from "./support/claiming.ts";
+import {
+  control,
+  idsOf,
+  isClaim,
+  mostAtOnce,
+  reworded,
+  serving,
+  startMany,
+  take,
+} from "./support/claiming.ts";
 import { freshState, stateOn, type Fresh } from "./support/fresh.ts";
-import { tamperedState } from "./support/tampered.ts";
+import { tamperedState, type Entry } from "./support/tampered.ts";
 
 const LEASE = 15_000;
 const failure = { name: "E", message: "it hurts", retryable: true };
@@ -55,6 +64,86 @@ describe("what is said of them", () => {
     });
     expect(await state.limits.list()).toEqual([]);
   });
+});
+
+describe("what code says of an agent", () => {
+  const of = async ({ limits }: State) =>
+    (await limits.list()).map(({ key, concurrency, rate }) =>
+      rate ? [key, concurrency, rate] : [key, concurrency],
+    );
+
+  test("is its limit, changes with it, and goes with it; said again it changes nothing", async () => {
+    const { state, bus } = await freshState();
+    for (const concurrency of [undefined, 2, 2, 3, undefined, undefined]) {
+      await state.limits.declare("a", concurrency);
+      expect(await of(state)).toEqual(concurrency === undefined ? [] : [["agent:a", concurrency]]);
+    }
+    const { events } = await bus.history();
+    expect(events.map(({ type, data }) => [type, data])).toEqual([
+      ["limit.changed", { key: "agent:a", concurrency: 2 }],
+      ["limit.changed", { key: "agent:a", concurrency: 3 }],
+      ["limit.changed", { key: "agent:a" }],
+    ]);
+  });
+
+  test.each<[string, (number | undefined)[]]>([
+    ["before code said anything", []],
+    ["instead", [1]],
+  ])("leaves alone what somebody has set %s, until it is removed", async (_, before) => {
+    const { state } = await freshState();
+    for (const concurrency of before) await state.limits.declare("a", concurrency);
+    await state.limits.set("agent:a", { concurrency: 50 });
+    for (const concurrency of [1, 2, 50, 3, undefined, 4]) {
+      await state.limits.declare("a", concurrency);
+      expect(await of(state)).toEqual([["agent:a", 50]]);
+    }
+    await state.limits.remove("agent:a");
+    await state.limits.declare("a", 4);
+    expect(await of(state)).toEqual([["agent:a", 4]]);
+    await state.limits.declare("a", undefined);
+    expect(await of(state)).toEqual([]);
+  });
+
+  test("stands beside a rate that somebody has set, and leaves it there", async () => {
+    const { state } = await freshState();
+    const rate = { count: 2, per: 1_000 };
+    await state.limits.set("agent:a", { rate });
+    await state.limits.declare("a", 2);
+    expect(await of(state)).toEqual([["agent:a", 2, rate]]);
+    await state.limits.declare("a", undefined);
+    expect(await of(state)).toEqual([["agent:a", undefined, rate]]);
+  });
+
+  test("is found as the limit alone, and is no more than that may be", async () => {
+    const { state } = await freshState();
+    await state.limits.declare("a", 2);
+    await expect(state.limits.get("code:a")).rejects.toMatchObject({ code: "state.not_found" });
+    expect(await state.limits.remove("code:a")).toBe(false);
+    await expect(state.limits.declare("a", 0)).rejects.toMatchObject({ code: "state.bad_option" });
+    expect(await of(state)).toEqual([["agent:a", 2]]);
+  });
+
+  async function expectOperatorWins(change: (entry: Entry) => Entry): Promise<void> {
+    const { state, db, bus } = await freshState();
+    await state.limits.declare("a", 1);
+    for (const concurrency of [2, undefined]) {
+      const slow = tamperedState(db, bus, async (entry) => {
+        await state.limits.set("agent:a", { concurrency: 50 }); // since it was looked
+        return change(entry);
+      });
+      await slow.limits.declare("a", concurrency);
+      expect(await of(state)).toEqual([["agent:a", 50]]);
+      await state.limits.remove("agent:a");
+      await state.limits.declare("a", 1);
+    }
+  }
+
+  test("does not pass by what is set at that moment", () => expectOperatorWins((entry) => entry));
+
+  test("which is because it is written over what was seen", () =>
+    control("a limit is written whatever it says", () =>
+      expectOperatorWins((entry) => reworded(entry, "IF $said != ", "IF false AND $said != ")),
+    ));
 });
 
 test("a run cannot carry the key of a queue or an agent", async () => {
