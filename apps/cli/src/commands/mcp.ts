@@ -47,7 +47,7 @@ export const mcpCommand = defineCommand<Flags>({
   run: async (_, flags) => {
     using stop = untilInterrupted();
     await using stack = new AsyncDisposableStack();
-    const sentient = await runtimeFor(flags, stack);
+    const sentient = await runtimeFor(flags, stack, stop.signal);
     const { serveMcpOnHttp, serveMcpOnStdio } = await import("@sentient/ai/mcp"); // slow to import
     const { allow, http: port, json } = flags;
     if (port === undefined) {
@@ -74,11 +74,11 @@ function permissions(text: string): Permission[] {
 }
 
 /** Who owns the folder has it served to the other commands of this machine. */
-async function runtimeFor(flags: Flags, stack: AsyncDisposableStack) {
+async function runtimeFor(flags: Flags, stack: AsyncDisposableStack, signal: AbortSignal) {
   const loaded = await configFrom(flags, flags.agents ? { agents: flags.agents } : {});
   const { agents } = loaded.config;
   const mayMake = flags.allow.includes("write") || (agents !== undefined && agents.length > 0);
-  const db = stack.use(await openConfigured(loaded.config, { mayMake }));
+  const db = stack.use(await openConfigured(loaded.config, { mayMake, lasting: true, signal }));
   const served = await serveBeside(db, {});
   if (served) stack.use(served);
   const definitions = await definitionsFrom(loaded, db);
