@@ -66,7 +66,7 @@ test("a function that fails, or gives none, is told by the name of its module; w
     ["./fails.mjs", "the function that ./fails.mjs exports by default failed: no key"],
     ["./empty.mjs", "the function that ./empty.mjs exports by default gives no agent"],
     ["./class.mjs", "./class.mjs exports by default failed"],
-    ["./twice.mjs", "two definitions named one"],
+    ["./twice.mjs", "there are two definitions"],
   ];
   for (const [module, message] of refused)
     await expect(loading(module)).rejects.toMatchObject({
