@@ -60,6 +60,10 @@ test("a project that init has made runs in one terminal, and everything is asked
     /"type":"question.asked".*"data":\{"key":"([^"]+)"|"data":\{"key":"([^"]+)","text"/,
   );
   expect(await at("questions", "list")).toMatchObject({ questions: [{ run: id, text: "Greet 2 guests?" }] });
+  expect(await at("questions", "show", id, key ?? "main/begin#1")).toMatchObject({
+    text: "Greet 2 guests?",
+    schema: { type: "boolean" },
+  });
   await at("questions", "answer", id, key ?? "main/begin#1", "true", "--by", "ada");
   await tail.says(/"type":"run.completed"/);
   const { stdout } = await tail.stop("SIGINT");

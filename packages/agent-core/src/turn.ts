@@ -81,9 +81,10 @@ export interface Conversation<Output> {
 
 const ROLES: unknown[] = ["user", "assistant", "tool"];
 
+const isPart = (part: unknown) => typeof (part as { type?: unknown } | null)?.type === "string";
+
 function isMessage(value: unknown): boolean {
   const { role, content } = (value ?? {}) as Partial<Message>;
-  const isPart = (part: unknown) => typeof (part as { type?: unknown } | null)?.type === "string";
   return ROLES.includes(role) && Array.isArray(content) && content.every(isPart);
 }
 

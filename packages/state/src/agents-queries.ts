@@ -22,7 +22,7 @@ export interface AgentRows {
 }
 
 /** More are not counted. */
-export const MOST_QUEUED = 1_000;
+const MOST_QUEUED = 1_000;
 
 /** What the rows are about to do, and who is there to do it. */
 const around = (live: number, now: Date | null) => surql`

@@ -9,7 +9,7 @@ import { badConfig } from "./define-config.ts";
 
 /**
  * Agents and workflows of modules: in any of their exports, by themselves, in an array or in an object; and what a function that
- * a module exports by default gives (`defineAgents`).
+ * a module exports by default gives (`defineAgents`). Of several versions of one the latest comes last, and is what is started.
  *
  * @param folder from which the modules are named
  * @param made.database open, for such functions
@@ -25,12 +25,18 @@ export async function loadDefinitions(
   const found = new Map<string, Definition>();
   for (const each of typeof given === "string" ? [given] : given)
     for (const definition of typeof each === "string" ? await fromModule(each, folder, made) : [each]) {
-      const other = found.get(definition.name);
+      const label = `${definition.name}@${definition.version}`;
+      const other = found.get(label);
       if (other && other !== definition)
-        throw badConfig(`there are two definitions named ${definition.name}: rename one`);
-      found.set(definition.name, definition);
+        throw badConfig(`there are two definitions of ${label}: give one another name or version`);
+      found.set(label, definition);
     }
-  return [...found.values()];
+  const byName = Map.groupBy(found.values(), ({ name }) => name);
+  return [...byName.values()].flatMap((versions) => versions.toSorted(olderFirst));
+}
+
+function olderFirst(one: Definition, other: Definition): number {
+  return one.version.localeCompare(other.version, "en", { numeric: true });
 }
 
 async function fromModule(

@@ -79,7 +79,7 @@ test("what cannot be is refused, with its name and where it was said", async () 
   expect(() => defineConfig({ worker: { slots: -1 } })).toThrow("worker.slots");
 });
 
-test("agents are found in any of a module's exports, and two of one name are refused", async () => {
+test("agents are found in any of a module's exports, and versions of one are told apart, and two of one version are refused", async () => {
   const folder = await folderWith({
     "agents.ts": `import { defineAgent } from "./define.mjs";
 const run = async () => 1;
@@ -94,7 +94,17 @@ export const number: number = 4;`,
   const found = await loadDefinitions("./agents.ts", folder);
   expect(found.map(({ name }) => name).toSorted()).toEqual(["one", "three", "two"]);
   const other = defineAgent({ name: "one", run: async () => 2 });
-  await expect(loadDefinitions(["./agents.ts", other], folder)).rejects.toThrow("two definitions named one");
+  await expect(loadDefinitions(["./agents.ts", other], folder)).rejects.toThrow("two definitions of one@1");
+  const versions = ["10", "9", "2"].map((version) =>
+    defineAgent({ name: "one", version, run: async () => 2 }),
+  );
+  const all = await loadDefinitions(["./agents.ts", ...versions], folder);
+  expect(all.filter(({ name }) => name === "one").map(({ version }) => version)).toEqual([
+    "1",
+    "2",
+    "9",
+    "10",
+  ]);
   await expect(loadDefinitions("./nothing.mjs", folder)).rejects.toThrow("it exports a");
   await expect(loadDefinitions("./gone.ts", folder)).rejects.toThrow("there is no module ./gone.ts");
   await expect(loadDefinitions("./broken.mjs", folder)).rejects.toMatchObject({ code: "agent.bad_config" });

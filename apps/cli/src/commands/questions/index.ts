@@ -4,7 +4,7 @@ import { defineCommand, defineGroup } from "../../command.ts";
 import { openSentient } from "../../open.ts";
 import { byOption, defined, jsonFrom, limitOption, runArgument } from "../../options.ts";
 import { note, printable, table } from "../../print.ts";
-import { ago, cut } from "../../show.ts";
+import { ago, cut, facts, jsonLines } from "../../show.ts";
 
 const STATUSES = ["open", "answered", "expired", "withdrawn"] as const;
 
@@ -46,6 +46,27 @@ const listQuestions = defineCommand<ListFlags>({
   },
 });
 
+const showQuestion = defineCommand({
+  name: "show",
+  summary: "show a question whole, and what an answer has to be",
+  description: "Shows a question of a run whole, and the JSON Schema that an answer has to fit.",
+  args: [runArgument(), new Argument("<key>", "of the question, as list shows it")],
+  examples: [["sentient questions show r-1f9c main/approve#1", "before it is answered"]],
+  run: async ([run, key], flags) => {
+    await using opened = await openSentient(flags);
+    const question = await opened.sentient.questions.get(run!, key!);
+    const { status, askedAt, assignee, deadline, schema, text } = question;
+    const lines = facts([
+      ["status", status],
+      ["asked", ago(askedAt)],
+      ["of", assignee && printable(assignee)],
+      ["until", deadline?.toISOString()],
+    ]);
+    const fits = schema === undefined ? [] : ["", "answer with", ...jsonLines(schema)];
+    return { json: question, lines: [...lines, "", ...text.split("\n").map(printable), ...fits] };
+  },
+});
+
 const answerQuestion = defineCommand<{ by: string }>({
   name: "answer",
   summary: "answer a question, once",
@@ -68,5 +89,6 @@ const answerQuestion = defineCommand<{ by: string }>({
 
 export const questionsCommand = defineGroup("questions", "what runs ask people", [
   listQuestions,
+  showQuestion,
   answerQuestion,
 ]);
