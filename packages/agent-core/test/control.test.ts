@@ -1,7 +1,7 @@
 // What is asked of a run from outside, as its handler hears it: cancels, pauses, and the time it may take.
 
 import { describe, expect, test } from "vitest";
-import { defineAgent, defineWorkflow, type Context } from "../src/index.ts";
+import { defineAgent, defineWorkflow, type Context, type Sentient } from "../src/index.ts";
 import {
   codeOf,
   failureOf,
@@ -115,6 +115,21 @@ describe("the time a run may take", () => {
     await later(process, 59_999);
     expect(await handle.status()).toBe("waiting");
     await later(process, 1);
+    expect(await failureOf(() => handle.result())).toMatchObject({
+      code: "agent.run_cancelled",
+      message: expect.stringContaining("deadline") as string,
+    });
+  });
+
+  test.each<[string, (at: Sentient, run: string) => Promise<unknown>]>([
+    ["it is paused", (at, run) => at.pause(run)],
+    ["its agent is paused", (at) => at.agents.pause("flow")],
+  ])("is over although %s", async (_, hold) => {
+    const process = await freshProcess({ workflows: [flowOf((ctx) => ctx.waitFor("never"))] });
+    const handle = await process.sentient.start("flow", null, { deadline: 60_000 });
+    await played(process);
+    await hold(process.sentient, handle.id);
+    await later(process, 61_000); // workers sweep once a second
     expect(await failureOf(() => handle.result())).toMatchObject({
       code: "agent.run_cancelled",
       message: expect.stringContaining("deadline") as string,
