@@ -1,7 +1,7 @@
 // Metrics. Owns: what is counted, as Prometheus reads it. The library that counts takes a second to load, so it comes with the
 // first who asks, and what is counted begins there.
 
-import type { Histogram } from "@opentelemetry/api";
+import type { Histogram, Meter } from "@opentelemetry/api";
 import type { Sentient } from "@sentient/agent-core";
 import type { Streams } from "./streams.ts";
 
@@ -63,6 +63,7 @@ async function load(sentient: Sentient, streams: Streams): Promise<Loaded> {
   meter
     .createObservableGauge("sentient_runs_queued", { description: "runs that wait in the queues" })
     .addCallback(async (gauge) => gauge.observe(await sentient.state.queued()));
+  observeFleet(meter, sentient);
   meter
     .createObservableGauge("sentient_streams_open", { description: "streams that are followed" })
     .addCallback((gauge) => gauge.observe(streams.count));
@@ -79,4 +80,50 @@ async function load(sentient: Sentient, streams: Streams): Promise<Loaded> {
       await provider.shutdown();
     },
   };
+}
+
+/** Who is there to work, and what waits for whom: what one scales by. Read when it is asked for. */
+function observeFleet(meter: Meter, { state }: Sentient): void {
+  const gauge = (name: string, description: string) => meter.createObservableGauge(name, { description });
+  const workers = gauge("sentient_workers", "workers that were heard of within 30 seconds");
+  const slots = gauge("sentient_worker_slots", "runs that they can advance at once");
+  const running = gauge("sentient_runs_running", "runs that they advance");
+  meter.addBatchObservableCallback(
+    async (result) => {
+      const live = await state.workers.list();
+      const sum = (of: (worker: (typeof live)[number]) => number) =>
+        live.reduce((total, each) => total + of(each), 0);
+      result.observe(workers, live.length);
+      result.observe(
+        slots,
+        sum((each) => each.slots),
+      );
+      result.observe(
+        running,
+        sum((each) => each.running),
+      );
+    },
+    [workers, slots, running],
+  );
+  const queued = gauge("sentient_agent_runs_queued", "runs of an agent that wait to be claimed, up to 1,000");
+  const serving = gauge("sentient_agent_workers", "workers that serve an agent");
+  meter.addBatchObservableCallback(
+    async (result) => {
+      for await (const agent of agentsOf(state)) {
+        const labels = { agent: agent.name, version: agent.version, queue: agent.queue };
+        result.observe(queued, agent.queued, labels);
+        result.observe(serving, agent.workers, labels);
+      }
+    },
+    [queued, serving],
+  );
+}
+
+async function* agentsOf({ agents }: Sentient["state"]) {
+  for (let after: string | undefined; ;) {
+    const page = await agents.list(after === undefined ? {} : { after });
+    yield* page.agents;
+    if (page.next === undefined) return;
+    after = page.next;
+  }
 }

@@ -83,6 +83,9 @@ describe("a server", () => {
 
   test("counts, from when somebody asks for it", async () => {
     const { sentient, ask } = await freshApi({ worker: false });
+    await sentient.state.agents.register({ name: "nobody" });
+    const served = { queues: ["default"], serves: ["nobody@1"], slots: 8, running: 3 };
+    await sentient.state.workers.beat({ id: "w", host: "h", pid: 1, release: "0", ...served });
     await ask("/metrics");
     await ask("/v1/runs", post({ name: "nobody" }));
     const { body } = await ask("/v1/runs", post({ name: "nobody" }));
@@ -94,6 +97,11 @@ describe("a server", () => {
     const { text } = await ask("/metrics");
     expect(text).toContain("sentient_runs_queued 1");
     expect(text).toContain("sentient_streams_open 0");
+    for (const [name, value] of Object.entries({ workers: 1, worker_slots: 8, runs_running: 3 }))
+      expect(text).toContain(`sentient_${name} ${value}`);
+    const labels = '{agent="nobody",version="1",queue="default"}';
+    expect(text).toContain(`sentient_agent_runs_queued${labels} 1`);
+    expect(text).toContain(`sentient_agent_workers${labels} 1`);
     expect(text).toMatch(
       /sentient_http_request_duration_seconds_count\{method="POST",route="\/v1\/runs",status="201"\} 2/,
     );

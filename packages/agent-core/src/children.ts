@@ -10,6 +10,7 @@ import { forTheFirstTime, requireNotFailed } from "./first-time.ts";
 import { asJson } from "./json.ts";
 import type { Pass } from "./pass.ts";
 import type { Place } from "./place.ts";
+import { queueFor, ROUTE, type ByCapability } from "./routing.ts";
 import { startOptionsOf, startOptionsOfName } from "./starting.ts";
 
 /** Of runs that go on where their parent is cancelled. */
@@ -110,8 +111,10 @@ async function startChild(pass: Pass, { key, what, input, options }: Called): Pr
     const wanted = definition
       ? startOptionsOf(definition, input, pass.time)
       : await startOptionsOfName(nameOf(what), input, tools.state, pass.time);
+    const routed = definition?.name === ROUTE ? await queueFor(tools.state, input as ByCapability) : {};
     return tools.state.start({
       ...wanted,
+      ...routed,
       priority,
       ...(correlation === undefined ? {} : { correlation }),
       ...rest,

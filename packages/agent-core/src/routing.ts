@@ -61,6 +61,13 @@ async function choose(state: State, capabilities: readonly string[]): Promise<st
   );
 }
 
+/** Where a task waits for who chooses: beside those who can do it, as whoever serves them can choose too. */
+export async function queueFor(state: State, { capabilities }: ByCapability): Promise<{ queue?: string }> {
+  const able = capabilities.length > 0 ? await ableOf(state, capabilities) : [];
+  const { queue } = able.find(({ workers }) => workers > 0) ?? able[0] ?? {};
+  return queue === undefined ? {} : { queue };
+}
+
 /** Every version of those who can do all of it. */
 async function ableOf(state: State, capabilities: readonly string[]): Promise<Agent[]> {
   const [capability] = capabilities as [string];

@@ -43,7 +43,7 @@ import { within } from "./held.ts";
 import { Listener } from "./listener.ts";
 import { Notices } from "./notices.ts";
 import { Registry } from "./registry.ts";
-import { ROUTE, routing, type ByCapability } from "./routing.ts";
+import { queueFor, ROUTE, routing, type ByCapability } from "./routing.ts";
 import { SchedulesFace } from "./schedules.ts";
 import { requireStateFits, startOptionsOf, startOptionsOfName } from "./starting.ts";
 import { takeOver } from "./take-over.ts";
@@ -225,11 +225,13 @@ export class Sentient implements AsyncDisposable {
     }
     if (what.run) return startOptionsOf(what, input, now);
     const { name, version } = this.#registry.find(ROUTE)!;
+    const capabilities = [...what.capabilities];
     return {
       name,
       version,
       kind: "workflow",
-      input: { capabilities: [...what.capabilities], input: (input ?? null) as Json },
+      input: { capabilities, input: (input ?? null) as Json },
+      ...(await queueFor(this.#state, what)),
     };
   }
 

@@ -326,11 +326,29 @@ describe("a task for whoever can do it", () => {
   test("goes to each by what it may do at once, of what waits for it too", async () => {
     const process = await freshProcess({ agents: [kitchen("slow", 2), kitchen("fast", 10)] });
     await played(process);
-    await process.sentient.state.limits.set("queue:kitchen", { rate: { count: 1, per: 86_400_000 } });
-    await process.sentient.start("slow", null); // takes the one start of the day: all others wait
+    for (const [name, concurrency] of Object.entries({ slow: 2, fast: 10 })) {
+      const rate = { count: 1, per: 86_400_000 };
+      await process.sentient.state.limits.set(`agent:${name}`, { concurrency, rate });
+      await process.sentient.start(name, null); // takes the one start of the day: all others wait
+    }
     await played(process);
     const { slow = 0, fast = 0 } = await chosen(process, 12);
-    expect([slow, fast]).toEqual([1 + 2, 10]);
+    expect([slow, fast]).toEqual([1 + 2, 1 + 10]);
+  });
+
+  test("is done where nobody serves any other queue than theirs who can, from outside and from a run", async () => {
+    const asks = defineWorkflow({
+      name: "asks",
+      queue: "kitchen",
+      run: (ctx) => ctx.call({ capabilities: ["cook"] }, "soup"),
+    });
+    const process = await freshProcess({ agents: [kitchen("cook")], workflows: [asks] });
+    await played(process);
+    const { sentient } = process;
+    const handles = [await sentient.start({ capabilities: ["cook"] }, "soup"), await sentient.start(asks)];
+    const worker = sentient.worker({ queues: ["kitchen"] });
+    while ((await worker.tick()) > 0);
+    expect(await Promise.all(handles.map((each) => each.status()))).toEqual(["completed", "completed"]);
   });
 
   test("under one key is done once, by whoever was chosen", async () => {

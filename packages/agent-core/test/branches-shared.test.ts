@@ -60,6 +60,7 @@ describe("branches that share something", () => {
     const { first, handle, next } = await startedIn(flow);
     void played(first);
     await hold[1]!.reached; // and is never opened
+    dies(first, { at: 1, when: "before" });
     await later(await next(), LEASE_MS);
     return handle.result();
   }
