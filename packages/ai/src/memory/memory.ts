@@ -150,8 +150,7 @@ export class MemoryStore {
     thread: string,
     options: { last?: number } = {},
   ): Promise<ThreadMessage[]> {
-    const name = checkedKey(thread, "the name of a thread");
-    const { last } = parsed(Last, options, "the messages of a thread");
+    const { name, last } = lastWanted(thread, options);
     return ctx.step("thread", async () => {
       const messages = await lastOf(this.#db, name, last);
       return fitting(messages.toReversed()).toReversed(); // M2
@@ -168,8 +167,7 @@ export class MemoryStore {
     thread: string,
     options: { last?: number } = {},
   ): Promise<ThreadMessage[]> {
-    const name = checkedKey(thread, "the name of a thread");
-    const { last } = parsed(Last, options, "the messages of a thread");
+    const { name, last } = lastWanted(thread, options);
     return ctx.step("thread", () => conversationOf(this.#db, name, last)); // M2
   }
 
@@ -353,4 +351,9 @@ export class MemoryStore {
   #now(): Date {
     return new Date(this.#clock.now());
   }
+}
+
+function lastWanted(thread: string, options: { last?: number }): { name: string; last: number } {
+  const name = checkedKey(thread, "the name of a thread");
+  return { name, ...parsed(Last, options, "the messages of a thread") };
 }
